@@ -1,0 +1,37 @@
+//! A line of configuration after preprocessing: comments gone, definitions substituted, split into words.
+
+use super::diagnostic::Span;
+
+/// One word of a line, quotes removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Text.
+    pub text: String,
+    /// Where it stands.
+    pub span: Span,
+    /// It stood in `"..."`.
+    pub quoted: bool,
+}
+
+/// One logical line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line {
+    /// Words; never empty when a reader sees it.
+    pub words: Vec<Word>,
+    /// The line as text, for keywords that split it again by shell-like rules ([`Line::arguments`]).
+    pub raw: String,
+    /// The whole line.
+    pub span: Span,
+}
+
+impl Line {
+    /// Text of a word, if it is there.
+    pub fn text(&self, index: usize) -> Option<&str> {
+        self.words.get(index).map(|w| w.text.as_str())
+    }
+
+    /// Place of a word, else of the line.
+    pub fn span_of(&self, index: usize) -> Span {
+        self.words.get(index).map_or(self.span, |w| w.span)
+    }
+}

@@ -1,0 +1,17 @@
+//! keepalived-rs: high availability with VRRP, in keepalived's place.
+//!
+//! The rooms of the house, from the ground up; a room uses rooms on lower floors only.
+//!
+//! | floor | rooms |
+//! | --- | --- |
+//! | 4 | `daemon` (the running program), `tools` (what runs beside it) |
+//! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others) |
+//! | 2 | `config` (text to model), `vrrp` (the protocol), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
+//! | 1 | `model` (the configuration), `state` (what happens), `wire` (bytes and packets) |
+
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod model;
+pub mod state;
+pub mod vrrp;

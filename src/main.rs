@@ -1,0 +1,2 @@
+//! keepalived-rs.
+fn main() {}

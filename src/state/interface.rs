@@ -1,0 +1,75 @@
+//! A network interface as the kernel reports it.
+
+use std::net::IpAddr;
+
+/// Snapshot of one interface. Whatever changes, the whole snapshot is sent: state is a function of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// Kernel index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// `IFF_*`.
+    pub flags: u32,
+    /// MTU, bytes.
+    pub mtu: u32,
+    /// `ARPHRD_*`.
+    pub hardware_type: u16,
+    /// Hardware address.
+    pub mac: Vec<u8>,
+    /// Hardware broadcast address.
+    pub mac_broadcast: Vec<u8>,
+    /// Index of the interface below (macvlan, vlan, ipvlan), if it is in this namespace.
+    pub lower: Option<u32>,
+    /// Index of the master (bridge, bond, VRF).
+    pub master: Option<u32>,
+    /// Kind (`vlan`, `macvlan`, `vrf`, ...).
+    pub kind: Option<String>,
+    /// `macvlan` mode number, when it is one.
+    pub macvlan_mode: Option<u32>,
+    /// Table of a VRF interface.
+    pub vrf_table: Option<u32>,
+    /// Interface group.
+    pub group: u32,
+    /// Addresses, in the kernel's order.
+    pub addresses: Vec<InterfaceAddress>,
+}
+
+/// An address on an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// Address (IFA_LOCAL).
+    pub address: IpAddr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// `RT_SCOPE_*`.
+    pub scope: u8,
+    /// `IFA_F_*`.
+    pub flags: u32,
+    /// `IFA_PROTO`, 18 for keepalived's own; 0 where the kernel has none.
+    pub protocol: u8,
+    /// Label, IPv4.
+    pub label: Option<String>,
+}
+
+/// `IFF_UP`.
+pub const IFF_UP: u32 = 0x1;
+/// `IFF_BROADCAST`.
+pub const IFF_BROADCAST: u32 = 0x2;
+/// `IFF_LOOPBACK`.
+pub const IFF_LOOPBACK: u32 = 0x8;
+/// `IFF_POINTOPOINT`.
+pub const IFF_POINTOPOINT: u32 = 0x10;
+/// `IFF_RUNNING`.
+pub const IFF_RUNNING: u32 = 0x40;
+/// `IFF_NOARP`.
+pub const IFF_NOARP: u32 = 0x80;
+/// `IFF_MULTICAST`.
+pub const IFF_MULTICAST: u32 = 0x1000;
+
+impl Interface {
+    /// Up as keepalived means it: IFF_UP and IFF_RUNNING.
+    pub fn is_up(&self) -> bool {
+        self.flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+    }
+}

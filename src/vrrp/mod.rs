@@ -1,0 +1,11 @@
+//! The VRRP protocol: RFC 3768 (v2), RFC 5798 and RFC 9568 (v3), as keepalived runs it. No I/O, no clock.
+//!
+//! A [`Group`] owns the instances of one sync group (an instance that is in none is a group of one) and
+//! moves them in one step. Whoever drives it calls [`Group::handle`] with what happened, carries out the
+//! [`Effect`]s in their order, and calls again with [`Event::Tick`] when [`Group::deadline`] is reached.
+
+pub mod event;
+pub mod group;
+
+pub use event::{Effect, Effects, Event, Received};
+pub use group::{Group, GroupConfig, Member};
