@@ -1,5 +1,7 @@
 //! Complaints about a configuration, each pointed at its place.
 
+use super::source::SourceFile;
+
 /// Kind of a complaint, in keepalived's order of severity (the largest one of a read decides the exit
 /// status of `--config-test`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,32 @@ pub enum Class {
     Security,
 }
 
+/// Which of keepalived's processes reads: the file is read once for each, and each tells what concerns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub enum Pass {
+    /// `global_defs` and the keywords beside it.
+    #[default]
+    Parent,
+    /// Virtual servers.
+    Checker,
+    /// VRRP.
+    Vrrp,
+    /// BFD.
+    Bfd,
+}
+
+impl Pass {
+    /// Log target of the process.
+    pub fn target(self) -> &'static str {
+        match self {
+            Pass::Parent => "parent",
+            Pass::Checker => "checkers",
+            Pass::Vrrp => "vrrp",
+            Pass::Bfd => "bfd",
+        }
+    }
+}
+
 /// A place in a file. Columns count bytes from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Span {
@@ -64,12 +92,21 @@ pub struct Diagnostic {
     pub text: String,
     /// What is expected, what to do, the nearest keyword: our own further lines.
     pub help: Option<String>,
+    /// The process whose read it is.
+    pub pass: Pass,
 }
 
 /// Complaints in the order in which they are made.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// The process that reads now.
+    pub pass: Pass,
+    /// Another process tells these: nothing is added.
+    pub muted: bool,
+    /// Exit status of a start with this configuration, when it cannot start.
+    pub refusal: Option<i32>,
+    ignored: Option<Diagnostic>,
 }
 
 impl Diagnostics {
@@ -88,13 +125,34 @@ impl Diagnostics {
         &self.list
     }
 
+    /// All complaints, taken out.
+    pub fn into_list(self) -> Vec<Diagnostic> {
+        self.list
+    }
+
+    /// The configuration cannot start: exit status. The first reason counts.
+    pub fn refuse(&mut self, status: i32) {
+        self.refusal.get_or_insert(status);
+    }
+
+    /// The largest class so far: it decides the exit status of `--config-test`.
+    pub fn worst(&self) -> Class {
+        self.list.iter().map(|d| d.class).max().unwrap_or(Class::Ok)
+    }
+
     fn push(&mut self, class: Class, span: Option<Span>, text: String) -> &mut Diagnostic {
-        self.list.push(Diagnostic {
+        let diagnostic = Diagnostic {
             class,
-            span,
+            // A place in no line is the end of the file: keepalived has no prefix for it.
+            span: span.filter(|s| s.line != 0),
             text,
             help: None,
-        });
+            pass: self.pass,
+        };
+        if self.muted {
+            return self.ignored.insert(diagnostic);
+        }
+        self.list.push(diagnostic);
         let last = self.list.len() - 1;
         &mut self.list[last]
     }
@@ -105,5 +163,18 @@ impl Diagnostic {
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// The line as keepalived logs it: `(FILE: Line N) text`. The parent names only included files.
+    pub fn log_line(&self, files: &[SourceFile]) -> String {
+        let Some(span) = self.span else {
+            return self.text.clone();
+        };
+        match files.get(span.file as usize) {
+            Some(file) if self.pass != Pass::Parent || file.included => {
+                format!("({}: Line {}) {}", file.name, span.line, self.text)
+            }
+            _ => format!("(Line {}) {}", span.line, self.text),
+        }
     }
 }

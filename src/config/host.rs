@@ -30,7 +30,7 @@ pub trait Host {
     fn status(&self, path: &Path, follow: bool) -> io::Result<FileStatus>;
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
-    /// glob(3) with GLOB_MARK and GLOB_BRACE, sorted.
+    /// glob(3) with GLOB_MARK, sorted; braces are expanded before.
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>>;
     /// Working directory.
     fn current_directory(&self) -> PathBuf;

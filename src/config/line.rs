@@ -1,6 +1,7 @@
 //! A line of configuration after preprocessing: comments gone, definitions substituted, split into words.
 
 use super::diagnostic::Span;
+use super::lexer::{Escapes, QuoteError, is_blank, shell_words};
 
 /// One word of a line, quotes removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,5 +34,16 @@ impl Line {
     /// Place of a word, else of the line.
     pub fn span_of(&self, index: usize) -> Span {
         self.words.get(index).map_or(self.span, |w| w.span)
+    }
+
+    /// The text after the keyword, as it stands: for keywords whose value is read by shell-like rules.
+    pub fn rest(&self) -> &str {
+        let end = self.raw.find(is_blank).unwrap_or(self.raw.len());
+        self.raw[end..].trim_start_matches(is_blank)
+    }
+
+    /// The words after the keyword by shell-like rules: `'..'` and `".."` quote, adjacent pieces join.
+    pub fn arguments(&self, escapes: Escapes) -> Result<Vec<String>, QuoteError> {
+        shell_words(self.rest(), escapes)
     }
 }

@@ -1,7 +1,9 @@
 //! Readers: one for each part of the language. The block engine finds the keyword in the table and calls
 //! the reader of its part.
 
-use super::{Diagnostics, Host, Keyword, Line};
+use super::block::Sections;
+use super::diagnostic::{Class, Pass, Span};
+use super::{Diagnostics, Host, Keyword, Line, ReadOptions};
 use crate::model::Configuration;
 
 /// What a reader needs beside the line.
@@ -10,10 +12,45 @@ pub struct Context<'a> {
     pub host: &'a dyn Host,
     /// Where complaints go.
     pub diagnostics: &'a mut Diagnostics,
+    /// How the configuration is read.
+    pub options: &'a ReadOptions,
     /// `--config-test`: numbers with trailing garbage are errors.
     pub test: bool,
     /// The model being filled. `globals` is complete for what stands above.
     pub config: &'a mut Configuration,
+    /// The process that reads.
+    pub pass: Pass,
+    /// The line that is being read (the closing brace in [`Section::end`]); of line 0 at the end of the
+    /// text.
+    pub here: Span,
+}
+
+impl Context<'_> {
+    /// Adds a complaint about the line being read.
+    pub fn complain(&mut self, class: Class, text: impl Into<String>) -> &mut super::Diagnostic {
+        self.diagnostics.at(class, self.here, text)
+    }
+
+    /// A parameter of a line; without it, keepalived's fatal complaint. The reader then returns
+    /// [`Flow::Missing`].
+    pub fn parameter<'l>(&mut self, line: &'l Line, index: usize) -> Option<&'l str> {
+        let found = line.text(index);
+        if found.is_none() {
+            let first = line.text(0).unwrap_or_default();
+            let last = line.words.last().map_or("", |w| w.text.as_str());
+            self.diagnostics
+                .at(
+                    Class::MissingParameter,
+                    line.span,
+                    format!(
+                        "*** Configuration line starting `{first}` is missing a parameter after keyword `{last}` at word position {}",
+                        index + 1
+                    ),
+                )
+                .help("keepalived stops here: give the keyword its value");
+        }
+        found
+    }
 }
 
 /// What the block engine does after a keyword.
@@ -37,4 +74,40 @@ pub trait Section {
     fn end(&mut self, block: &'static Keyword, context: &mut Context);
     /// The whole text has been read: check and complete.
     fn finish(&mut self, context: &mut Context);
+}
+
+/// The readers of one pass.
+#[derive(Default)]
+pub struct Readers {
+    globals: Nothing,
+    vrrp: Nothing,
+    lvs: Nothing,
+    bfd: Nothing,
+}
+
+impl Readers {
+    /// The readers as the engine wants them.
+    pub fn sections(&mut self) -> Sections<'_> {
+        Sections {
+            globals: &mut self.globals,
+            vrrp: &mut self.vrrp,
+            lvs: &mut self.lvs,
+            bfd: &mut self.bfd,
+        }
+    }
+}
+
+/// A reader that takes everything and keeps nothing.
+#[derive(Default)]
+struct Nothing;
+
+impl Section for Nothing {
+    fn keyword(&mut self, _: &'static Keyword, _: &Line, _: &mut Context) -> Flow {
+        Flow::Continue
+    }
+    fn entry(&mut self, _: &'static Keyword, _: &Line, _: &mut Context) -> Flow {
+        Flow::Continue
+    }
+    fn end(&mut self, _: &'static Keyword, _: &mut Context) {}
+    fn finish(&mut self, _: &mut Context) {}
 }

@@ -1,0 +1,654 @@
+//! Raw lines to logical lines: includes, conditions, definitions, sequences, braces.
+
+use super::diagnostic::{Class, Span};
+use super::host::Host;
+use super::lexer::{self, Part, decomment};
+use super::line::Line;
+use super::number::{SequenceError, parse_list, parse_sequence};
+use super::source::{Check, FileFault, MAX_LINE, Next, Source, SourceFile};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Most lines that definitions and sequences may make.
+const MOST_LINES: usize = 2_000_000;
+/// Most rounds of substitution on one line.
+const MOST_ROUNDS: usize = 200;
+
+/// What comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A line for the block engine.
+    Line(Line),
+    /// A complaint, in its place among the lines.
+    Note(Note),
+    /// The files end here.
+    End,
+}
+
+/// A complaint of the preprocessor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Kind.
+    pub class: Class,
+    /// Place.
+    pub span: Span,
+    /// Words.
+    pub text: String,
+    /// Words for the reads after the first, which see comments gone; `None`: they do not say it.
+    pub again: Option<String>,
+    /// A file that must be there could not be read.
+    pub fatal: bool,
+}
+
+/// A definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Definition {
+    Text(Vec<String>),
+    Directory,
+    Random,
+    Environment,
+}
+
+/// A line on its way through.
+enum Pending {
+    Text {
+        text: String,
+        at: Span,
+        exact: bool,
+    },
+    /// The rest of a `~SEQ` or `~LST`: made line by line.
+    Each {
+        values: Values,
+        rest: String,
+        at: Span,
+    },
+}
+
+/// The values of a sequence that are still to come.
+enum Values {
+    Sequence {
+        name: String,
+        next: i64,
+        end: i64,
+        step: i64,
+        hexadecimal: bool,
+    },
+    List {
+        names: Vec<String>,
+        rows: VecDeque<Vec<String>>,
+    },
+}
+
+/// The preprocessor. [`Preprocessor::next_piece`] gives one piece after the other.
+pub struct Preprocessor<'h> {
+    host: &'h dyn Host,
+    source: Source<'h>,
+    config_id: String,
+    definitions: BTreeMap<String, Definition>,
+    /// One queue for each open file, so that an include among generated lines comes before the rest.
+    queues: Vec<VecDeque<Pending>>,
+    out: VecDeque<Piece>,
+    open_definition: Option<(String, Vec<String>, Span)>,
+    random: u64,
+    made: usize,
+    ended: bool,
+}
+
+impl<'h> Preprocessor<'h> {
+    /// Opens the main pattern.
+    pub fn new(
+        host: &'h dyn Host,
+        pattern: &str,
+        config_id: &str,
+        check_all: bool,
+        seed: Option<u32>,
+    ) -> Self {
+        let text = |t: &str| Definition::Text(vec![t.to_owned()]);
+        let mut definitions = BTreeMap::new();
+        definitions.insert("_PWD".to_owned(), Definition::Directory);
+        definitions.insert("_INSTANCE".to_owned(), text(config_id));
+        definitions.insert("_RANDOM".to_owned(), Definition::Random);
+        definitions.insert("_ENV".to_owned(), Definition::Environment);
+        definitions.insert("_HASH".to_owned(), text("#"));
+        definitions.insert("_BANG".to_owned(), text("!"));
+        let mut this = Preprocessor {
+            host,
+            source: Source::new(host, check_all),
+            config_id: config_id.to_owned(),
+            definitions,
+            queues: Vec::new(),
+            out: VecDeque::new(),
+            open_definition: None,
+            random: u64::from(seed.unwrap_or_else(|| host.random())),
+            made: 0,
+            ended: false,
+        };
+        let faults = this.source.open(pattern, Check::MAIN);
+        this.say_faults(faults, Span::default());
+        this.sync_queues();
+        this
+    }
+
+    /// The next piece; [`Piece::End`] at the end, and ever after.
+    pub fn next_piece(&mut self) -> Piece {
+        loop {
+            if let Some(piece) = self.out.pop_front() {
+                return piece;
+            }
+            if self.ended {
+                return Piece::End;
+            }
+            match self.queues.last_mut().and_then(VecDeque::pop_front) {
+                Some(Pending::Text { text, at, exact }) => self.line(text, at, exact),
+                Some(Pending::Each { values, rest, at }) => self.each(values, rest, at),
+                None => self.read(),
+            }
+        }
+    }
+
+    /// Sets what later plain includes check (`include_check`).
+    pub fn set_check(&mut self, check: Check) {
+        self.source.set_check(check);
+    }
+
+    /// What plain includes check now.
+    pub fn check(&self) -> Check {
+        self.source.check()
+    }
+
+    /// Files read, and the consolidated copy.
+    pub fn finish(self) -> (Vec<SourceFile>, String) {
+        self.source.finish()
+    }
+
+    /// Files read so far.
+    pub fn files(&self) -> &[SourceFile] {
+        self.source.files()
+    }
+
+    fn sync_queues(&mut self) {
+        self.queues.truncate(self.source.depth());
+        while self.queues.len() < self.source.depth() {
+            self.queues.push(VecDeque::new());
+        }
+    }
+
+    fn read(&mut self) {
+        let mut faults = Vec::new();
+        let next = self.source.next(&mut faults);
+        match next {
+            Next::Line(raw) => {
+                self.say_faults(faults, raw.at);
+                self.raw(raw.text, raw.at);
+            }
+            Next::FileEnd => {
+                self.say_faults(faults, Span::default());
+                // The next match of the same pattern takes the queue's place: it is empty here.
+                self.queues.pop();
+                self.sync_queues();
+            }
+            Next::End => {
+                self.ended = true;
+                if let Some((name, _, at)) = self.open_definition.take() {
+                    let text = format!("Multi-line definition of {name} is not ended");
+                    self.note(Class::General, at, text.clone(), Some(text));
+                }
+            }
+        }
+    }
+
+    /// A line of a file: comments go, multi-line definitions are collected.
+    fn raw(&mut self, text: String, at: Span) {
+        let bare = decomment(&text);
+        if let Some(quote) = bare.unterminated {
+            self.note(
+                Class::UnmatchedQuote,
+                at,
+                format!("Unterminated quote '{quote}'"),
+                Some(format!("Unterminated quote '{}'", bare.text)),
+            );
+        }
+        let at = Span {
+            column: at.column + u32::try_from(bare.indent).unwrap_or(0),
+            length: u32::try_from(bare.text.len()).unwrap_or(0),
+            ..at
+        };
+        self.source.keep(&bare.text);
+        if let Some((name, mut lines, begin)) = self.open_definition.take() {
+            if bare.text.is_empty() {
+                self.open_definition = Some((name, lines, begin));
+                return;
+            }
+            match bare.text.strip_suffix('\\') {
+                Some(line) => {
+                    let line = line.trim_end_matches(lexer::is_blank);
+                    if !line.is_empty() {
+                        lines.push(line.to_owned());
+                    }
+                    self.open_definition = Some((name, lines, begin));
+                }
+                None => {
+                    lines.push(bare.text);
+                    self.define(name, lines);
+                }
+            }
+            return;
+        }
+        if !bare.text.is_empty() {
+            // `\#` and `\!` are a byte shorter now: what follows them has no exact column.
+            let exact = text.get(bare.indent..bare.indent + bare.text.len()) == Some(&bare.text);
+            self.line(bare.text, at, exact);
+        }
+    }
+
+    /// A line without comment, from a file, a definition or a sequence.
+    fn line(&mut self, mut text: String, mut at: Span, mut exact: bool) {
+        for round in 0.. {
+            // `@ID rest` and `@^ID rest`
+            if let Some(condition) = text.strip_prefix('@') {
+                let (wanted, negated) = match condition.strip_prefix('^') {
+                    Some(id) => (id, true),
+                    None => (condition, false),
+                };
+                let end = wanted.find(lexer::is_blank).unwrap_or(wanted.len());
+                let (id, rest) = wanted.split_at(end);
+                let rest = rest.trim_start_matches(lexer::is_blank);
+                if rest.is_empty() || (id == self.config_id) == negated {
+                    return;
+                }
+                if exact {
+                    let taken = u32::try_from(text.len() - rest.len()).unwrap_or(0);
+                    at.column += taken;
+                    at.length = at.length.saturating_sub(taken);
+                }
+                text = rest.to_owned();
+                continue;
+            }
+            if self.definition(&text, at) || self.sequence(&text, at) || self.include(&text, at) {
+                return;
+            }
+            if round >= MOST_ROUNDS || !text.contains('$') {
+                break;
+            }
+            let Some((changed, more)) = self.substitute(&text, at) else {
+                break;
+            };
+            if changed.len() > MAX_LINE {
+                let text =
+                    format!("Parameter substitution on line '{text}' would exceed maximum line length");
+                self.note(Class::General, at, text.clone(), Some(text));
+                return;
+            }
+            exact = false;
+            if !more.is_empty() {
+                self.made += more.len();
+                if let Some(queue) = self.queues.last_mut() {
+                    for line in more.into_iter().rev() {
+                        queue.push_front(Pending::Text {
+                            text: line,
+                            at,
+                            exact: false,
+                        });
+                    }
+                }
+            }
+            let bare = decomment(&changed);
+            if let Some(quote) = bare.unterminated {
+                let text = format!("Unterminated quote '{quote}'");
+                self.note(Class::UnmatchedQuote, at, text.clone(), Some(text));
+            }
+            text = bare.text;
+            if text.is_empty() || self.too_many(at) {
+                return;
+            }
+        }
+
+        let mut parts = Vec::new();
+        lexer::split(&text, at, exact, &mut parts);
+        for part in parts {
+            match part {
+                Part::Line(line) => self.out.push_back(Piece::Line(line)),
+                Part::UnmatchedQuote(text) => {
+                    let text = format!("Unmatched quote: '{text}'");
+                    self.note(Class::UnmatchedQuote, at, text.clone(), Some(text));
+                }
+            }
+        }
+    }
+
+    /// `$NAME=text`.
+    fn definition(&mut self, text: &str, at: Span) -> bool {
+        let Some(rest) = text.strip_prefix('$') else {
+            return false;
+        };
+        let Some((name, value)) = rest.split_once('=') else {
+            return false;
+        };
+        if !is_name(name) {
+            return false;
+        }
+        let value = value.trim_start_matches(lexer::is_blank);
+        match value.strip_suffix('\\') {
+            Some(first) => {
+                let first = first.trim_end_matches(lexer::is_blank);
+                let lines = if first.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![first.to_owned()]
+                };
+                self.open_definition = Some((name.to_owned(), lines, at));
+            }
+            None => self.define(name.to_owned(), vec![value.to_owned()]),
+        }
+        true
+    }
+
+    fn define(&mut self, name: String, lines: Vec<String>) {
+        self.definitions.insert(name, Definition::Text(lines));
+    }
+
+    /// `~SEQ(...) rest`, `~SEQx(...) rest`, `~LST(...) rest`.
+    fn sequence(&mut self, text: &str, at: Span) -> bool {
+        let hexadecimal = text.starts_with("~SEQx");
+        let list = text.starts_with("~LST");
+        if !hexadecimal && !list && !text.starts_with("~SEQ") {
+            return false;
+        }
+        let resolve = |word: &str| -> Result<String, SequenceError> {
+            let name = word
+                .strip_prefix('$')
+                .map(|n| n.strip_prefix('{').and_then(|n| n.strip_suffix('}')).unwrap_or(n));
+            match name.and_then(|n| self.definitions.get(n)) {
+                None => Ok(word.to_owned()),
+                Some(Definition::Text(lines)) if lines.len() <= 1 => {
+                    Ok(lines.first().cloned().unwrap_or_default())
+                }
+                Some(_) => Err(SequenceError::Multiline),
+            }
+        };
+        let parsed = if list {
+            parse_list(text).map(|(names, rows, rest)| {
+                let rows = rows.into();
+                (Values::List { names, rows }, rest)
+            })
+        } else {
+            parse_sequence(text, &resolve).and_then(|(sequence, rest)| {
+                if hexadecimal && (sequence.start < 0 || sequence.end < 0) {
+                    return Err(SequenceError::Negative);
+                }
+                Ok((
+                    Values::Sequence {
+                        name: sequence.name,
+                        next: sequence.start,
+                        end: sequence.end,
+                        step: sequence.step,
+                        hexadecimal,
+                    },
+                    rest,
+                ))
+            })
+        };
+        match parsed {
+            Ok((values, rest)) => {
+                if let Some(queue) = self.queues.last_mut() {
+                    queue.push_front(Pending::Each { values, rest, at });
+                }
+            }
+            Err(error) => {
+                let kind = if list { "~LST" } else { "~SEQ" };
+                let text = error.message(kind, text);
+                self.note(Class::General, at, text.clone(), Some(text));
+            }
+        }
+        true
+    }
+
+    /// One round of a sequence: the definition is set, the line goes through, the rest waits.
+    fn each(&mut self, values: Values, rest: String, at: Span) {
+        if self.too_many(at) {
+            return;
+        }
+        let remaining = match values {
+            Values::Sequence {
+                name,
+                next,
+                end,
+                step,
+                hexadecimal,
+            } => {
+                if step == 0 || (step > 0 && next > end) || (step < 0 && next < end) {
+                    return;
+                }
+                let value = if hexadecimal {
+                    format!("{next:x}")
+                } else {
+                    next.to_string()
+                };
+                self.define(name.clone(), vec![value]);
+                next.checked_add(step).map(|next| Values::Sequence {
+                    name,
+                    next,
+                    end,
+                    step,
+                    hexadecimal,
+                })
+            }
+            Values::List { names, mut rows } => {
+                let Some(row) = rows.pop_front() else {
+                    return;
+                };
+                for (name, value) in names.iter().zip(row) {
+                    self.define(name.clone(), vec![value]);
+                }
+                Some(Values::List { names, rows })
+            }
+        };
+        self.made += 1;
+        if let (Some(queue), Some(values)) = (self.queues.last_mut(), remaining) {
+            queue.push_front(Pending::Each {
+                values,
+                rest: rest.clone(),
+                at,
+            });
+        }
+        if !rest.is_empty() {
+            self.line(rest, at, false);
+        }
+    }
+
+    /// `include` and its kin.
+    fn include(&mut self, text: &str, at: Span) -> bool {
+        let Some(rest) = text.strip_prefix("include") else {
+            return false;
+        };
+        let end = rest.find(lexer::is_blank).unwrap_or(rest.len());
+        let (kind, pattern) = rest.split_at(end);
+        let mut check = self.source.check();
+        match kind {
+            "" => {}
+            "r" => check.read = true,
+            "m" => (check.read, check.matches) = (true, true),
+            "w" => (check.read, check.matches, check.wildcard) = (true, true, true),
+            "b" => (check.read, check.brace) = (true, true),
+            "a" => check = Check::ALL,
+            _ => return false,
+        }
+        let pattern = pattern.trim_matches(lexer::is_blank);
+        if pattern.is_empty() {
+            return false;
+        }
+        let faults = self.source.open(pattern, check);
+        self.say_faults(faults, at);
+        self.sync_queues();
+        true
+    }
+
+    /// One round of substitution: the changed line, and the lines that follow it.
+    fn substitute(&mut self, text: &str, at: Span) -> Option<(String, Vec<String>)> {
+        let mut changed = String::with_capacity(text.len() + 32);
+        let mut more = Vec::new();
+        let mut any = false;
+        let mut position = 0;
+        while let Some(found) = text[position..].find('$') {
+            let dollar = position + found;
+            changed.push_str(&text[position..dollar]);
+            let Some(reference) = reference(&text[dollar..]) else {
+                changed.push('$');
+                position = dollar + 1;
+                continue;
+            };
+            let end = dollar + reference.length;
+            let last = text[end..].chars().all(lexer::is_blank);
+            let value = match self.definitions.get(reference.name) {
+                None => None,
+                Some(Definition::Text(lines)) if lines.len() > 1 => last.then(|| {
+                    more = lines[1..].to_vec();
+                    lines[0].clone()
+                }),
+                Some(Definition::Text(lines)) => Some(lines.first().cloned().unwrap_or_default()),
+                Some(Definition::Directory) => Some(self.source.directory().to_string_lossy().into_owned()),
+                Some(Definition::Random) => Some(self.random_number(reference.parameters, at)),
+                Some(Definition::Environment) => {
+                    let mut words = reference.parameters.split_whitespace();
+                    match (words.next(), words.next()) {
+                        (Some(name), None) => Some(self.host.environment(name).unwrap_or_default()),
+                        (first, _) => {
+                            let n = if first.is_none() {
+                                0
+                            } else {
+                                reference.parameters.split_whitespace().count()
+                            };
+                            let text = format!(
+                                "Definition _ENV requires between 1 and 1 parameters, {n} specified."
+                            );
+                            self.note(Class::General, at, text.clone(), Some(text));
+                            Some(String::new())
+                        }
+                    }
+                }
+            };
+            match value {
+                Some(value) => {
+                    changed.push_str(&value);
+                    any = true;
+                }
+                None => changed.push_str(&text[dollar..end]),
+            }
+            position = end;
+        }
+        changed.push_str(&text[position..]);
+        (any && changed != text || !more.is_empty()).then_some((changed, more))
+    }
+
+    fn random_number(&mut self, parameters: &str, at: Span) -> String {
+        let words: Vec<&str> = parameters.split_whitespace().collect();
+        if words.len() > 2 {
+            let text = format!(
+                "Definition _RANDOM requires between 0 and 2 parameters, {} specified.",
+                words.len()
+            );
+            self.note(Class::General, at, text.clone(), Some(text));
+            return String::new();
+        }
+        let numbers: Vec<u32> = words.iter().filter_map(|w| w.parse().ok()).collect();
+        if numbers.len() != words.len() {
+            let text = "Definition _RANDOM requires numeric parameters only.".to_owned();
+            self.note(Class::General, at, text.clone(), Some(text));
+            return String::new();
+        }
+        let least = numbers.first().copied().unwrap_or(0);
+        let most = numbers.get(1).copied().unwrap_or(32767);
+        if least > most {
+            let text = format!("Definition _RANDOM: minimum {least} is greater than maximum {most}");
+            self.note(Class::General, at, text.clone(), Some(text));
+            return least.to_string();
+        }
+        // xorshift: the numbers only need to differ from host to host.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.random;
+        x ^= x >> 30;
+        x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x ^= x >> 27;
+        let range = u64::from(most - least) + 1;
+        (u64::from(least) + x % range).to_string()
+    }
+
+    fn too_many(&mut self, at: Span) -> bool {
+        if self.made <= MOST_LINES {
+            return false;
+        }
+        if self.made != usize::MAX {
+            self.made = usize::MAX;
+            let text = format!("Definitions make more than {MOST_LINES} lines - ignoring the rest");
+            self.note(Class::General, at, text.clone(), Some(text));
+        }
+        for queue in &mut self.queues {
+            queue.clear();
+        }
+        true
+    }
+
+    fn say_faults(&mut self, faults: Vec<FileFault>, at: Span) {
+        for fault in faults {
+            self.out.push_back(Piece::Note(Note {
+                class: fault.class,
+                span: at,
+                text: fault.text,
+                again: None,
+                fatal: fault.fatal,
+            }));
+        }
+    }
+
+    fn note(&mut self, class: Class, span: Span, text: String, again: Option<String>) {
+        self.out.push_back(Piece::Note(Note {
+            class,
+            span,
+            text,
+            again,
+            fatal: false,
+        }));
+    }
+}
+
+/// A reference to a definition.
+struct Reference<'t> {
+    name: &'t str,
+    parameters: &'t str,
+    length: usize,
+}
+
+/// `$NAME` before a blank, `,`, `)` or the end; `${NAME parameters}` anywhere.
+fn reference(text: &str) -> Option<Reference<'_>> {
+    let rest = text.strip_prefix('$')?;
+    if let Some(inside) = rest.strip_prefix('{') {
+        let close = inside.find('}')?;
+        let content = &inside[..close];
+        let end = content.find(lexer::is_blank).unwrap_or(content.len());
+        let (name, parameters) = content.split_at(end);
+        return is_name(name).then_some(Reference {
+            name,
+            parameters,
+            length: close + 3,
+        });
+    }
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
+    let (name, after) = rest.split_at(end);
+    let ends = after
+        .chars()
+        .next()
+        .is_none_or(|c| matches!(c, ' ' | '\t' | ',' | ')'));
+    (ends && is_name(name)).then_some(Reference {
+        name,
+        parameters: "",
+        length: end + 1,
+    })
+}
+
+/// A letter or `_`, then letters, digits, `_`.
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
