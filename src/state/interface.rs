@@ -52,6 +52,9 @@ pub struct InterfaceAddress {
     pub label: Option<String>,
 }
 
+/// `IFA_PROTO` and `rtm_protocol` of what keepalived and we put into the kernel.
+pub const PROTOCOL_KEEPALIVED: u8 = 18;
+
 /// `IFF_UP`.
 pub const IFF_UP: u32 = 0x1;
 /// `IFF_BROADCAST`.
@@ -71,5 +74,20 @@ impl Interface {
     /// Up as keepalived means it: IFF_UP and IFF_RUNNING.
     pub fn is_up(&self) -> bool {
         self.flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+    }
+
+    /// Source address of adverts where none is configured: the first IPv4 address that is not one of
+    /// ours, or the first IPv6 link-local one.
+    pub fn source(&self, ipv6: bool) -> Option<IpAddr> {
+        let found = |address: &&InterfaceAddress| match address.address {
+            IpAddr::V4(_) => !ipv6,
+            IpAddr::V6(v6) => ipv6 && v6.is_unicast_link_local(),
+        };
+        let own = |address: &&InterfaceAddress| address.protocol != PROTOCOL_KEEPALIVED;
+        self.addresses
+            .iter()
+            .filter(own)
+            .find(found)
+            .map(|address| address.address)
     }
 }

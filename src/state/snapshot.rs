@@ -2,7 +2,10 @@
 
 use super::track::ScriptResult;
 use super::{InstanceId, Interface, Statistics, VrrpState};
-use crate::model::{Configuration, Instance, SyncGroup, TrackScript};
+use crate::model::bfd::BfdInstance;
+use crate::model::route::Family;
+use crate::model::vrrp::{GarpGroup, InitialState};
+use crate::model::{Configuration, Instance, SyncGroup, TrackFile, TrackProcess, TrackScript};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +25,15 @@ pub struct Snapshot {
     pub sockets: Vec<SocketSnapshot>,
     /// Tracked scripts.
     pub scripts: Vec<ScriptSnapshot>,
-    /// Interfaces, by index.
+    /// Tracked files.
+    pub files: Vec<FileSnapshot>,
+    /// Tracked processes.
+    pub processes: Vec<ProcessSnapshot>,
+    /// BFD sessions that instances track.
+    pub bfd: Vec<BfdSnapshot>,
+    /// `garp_group`, and the groups that `vrrp_garp_interval` makes.
+    pub garp_groups: Vec<GarpGroupSnapshot>,
+    /// Interfaces, by index; those that are configured but do not exist (index 0) last.
     pub interfaces: Vec<InterfaceSnapshot>,
 }
 
@@ -45,7 +56,7 @@ pub struct InstanceSnapshot {
     pub contributions: Vec<(String, i32)>,
     /// Master that it obeys.
     pub master: Option<IpAddr>,
-    /// Priority of that master.
+    /// Priority of that master; 0 while master itself.
     pub master_priority: u8,
     /// Interval of that master (its own when it is master).
     pub master_interval: Duration,
@@ -67,6 +78,10 @@ pub struct InstanceSnapshot {
     pub source: Option<IpAddr>,
     /// Index of its interface; 0 when it does not exist.
     pub interface_index: u32,
+    /// Highest priority heard from others, for `nopreempt`.
+    pub highest_other_priority: u8,
+    /// Kinds of receive errors already logged since the master last changed, one bit each.
+    pub logged_errors: u32,
     /// Which of `vips` are set.
     pub vips_set: Vec<bool>,
     /// Which of `excluded_vips` are set.
@@ -134,11 +149,241 @@ pub struct ScriptSnapshot {
     pub last: Option<ScriptResult>,
 }
 
-/// One interface.
+/// One tracked file.
 #[derive(Debug, Clone)]
+pub struct FileSnapshot {
+    /// Configuration.
+    pub config: Arc<TrackFile>,
+    /// Number in the file; 0 when there is none.
+    pub value: i64,
+}
+
+/// One tracked process.
+#[derive(Debug, Clone)]
+pub struct ProcessSnapshot {
+    /// Configuration.
+    pub config: Arc<TrackProcess>,
+    /// Processes that match now.
+    pub current: u32,
+    /// As many as `quorum` asks for, and no more than `quorum_max`.
+    pub have_quorum: bool,
+    /// `fork_delay` runs.
+    pub fork_timer: bool,
+    /// `terminate_delay` runs.
+    pub terminate_timer: bool,
+}
+
+/// One BFD session, as the instances that track it see it.
+#[derive(Debug, Clone)]
+pub struct BfdSnapshot {
+    /// Configuration.
+    pub config: Arc<BfdInstance>,
+    /// The session is up.
+    pub up: bool,
+}
+
+/// One pace of gratuitous ARPs and unsolicited NAs.
+#[derive(Debug, Clone)]
+pub struct GarpGroupSnapshot {
+    /// Configuration; made up where `vrrp_garp_interval` or `vrrp_gna_interval` is the reason.
+    pub config: GarpGroup,
+    /// No gratuitous ARP before; `None` when none was sent yet.
+    pub garp_next: Option<SystemTime>,
+    /// No unsolicited NA before.
+    pub gna_next: Option<SystemTime>,
+}
+
+/// One interface.
+#[derive(Debug, Clone, Default)]
 pub struct InterfaceSnapshot {
-    /// As the kernel reports it.
+    /// As the kernel reports it; index 0 when it does not exist.
     pub interface: Arc<Interface>,
-    /// Instances that track it, and with which weight (`VI_1, weight 0`).
-    pub tracking: Vec<(String, i32, bool)>,
+    /// It has been up since it was first seen.
+    pub seen_up: bool,
+    /// A delayed change (`interface_up_down_delays`) runs.
+    pub delayed_change: bool,
+    /// Kernel settings that were found, where instances change them.
+    pub settings: InterfaceSettings,
+}
+
+/// Kernel settings of an interface, as found before anything was changed.
+#[derive(Debug, Clone, Default)]
+pub struct InterfaceSettings {
+    /// How many users need the ARP settings changed (VMACs).
+    pub arp_users: u32,
+    /// `arp_ignore`.
+    pub arp_ignore: u32,
+    /// `arp_filter`.
+    pub arp_filter: u32,
+    /// `rp_filter`, where it has been looked at.
+    pub rp_filter: Option<u32>,
+    /// `promote_secondaries`.
+    pub promote_secondaries: u32,
+    /// How many users need `promote_secondaries` set.
+    pub promote_users: u32,
+    /// IPv6 `forwarding` and when it was looked at (the router flag of NAs).
+    pub ipv6_forwarding: Option<(bool, SystemTime)>,
+}
+
+impl Snapshot {
+    /// The daemon at its start: nothing has happened yet. `interfaces` are those that exist;
+    /// configured ones that do not are added.
+    pub fn initial(config: Arc<Configuration>, wall: SystemTime, interfaces: &[Interface]) -> Self {
+        let mut taken: Vec<InterfaceSnapshot> = interfaces.iter().map(InterfaceSnapshot::new).collect();
+        taken.sort_by_key(|interface| interface.interface.index);
+        for instance in &config.instances {
+            let name = &instance.interface;
+            if !name.is_empty() && !taken.iter().any(|found| found.interface.name == *name) {
+                taken.push(InterfaceSnapshot::missing(name));
+            }
+        }
+        let instances = (0u32..).zip(&config.instances);
+        let instances =
+            instances.map(|(id, instance)| InstanceSnapshot::initial(InstanceId(id), instance, interfaces));
+        let scripts = config.scripts.iter().map(|script| ScriptSnapshot {
+            config: Arc::new(script.clone()),
+            result: 0,
+            up: None,
+            initialising: true,
+            running: false,
+            last: None,
+        });
+        let files = config.files.iter().map(|file| FileSnapshot {
+            config: Arc::new(file.clone()),
+            value: 0,
+        });
+        let processes = config.processes.iter().map(|process| ProcessSnapshot {
+            config: Arc::new(process.clone()),
+            current: 0,
+            have_quorum: false,
+            fork_timer: false,
+            terminate_timer: false,
+        });
+        let bfd = config.bfd.iter().filter(|bfd| bfd.vrrp).map(|bfd| BfdSnapshot {
+            config: Arc::new(bfd.clone()),
+            up: false,
+        });
+        let groups = config.sync_groups.iter().map(|group| GroupSnapshot {
+            config: Arc::new(group.clone()),
+            state: start_state(
+                config
+                    .instances
+                    .iter()
+                    .filter(|i| group.members.contains(&i.name)),
+            ),
+            members_fault: 0,
+            members_init: 0,
+        });
+        Snapshot {
+            wall,
+            instances: instances.collect(),
+            groups: groups.collect(),
+            sockets: Vec::new(),
+            scripts: scripts.collect(),
+            files: files.collect(),
+            processes: processes.collect(),
+            bfd: bfd.collect(),
+            garp_groups: garp_groups(&config),
+            interfaces: taken,
+            config,
+        }
+    }
+}
+
+impl InstanceSnapshot {
+    /// An instance to which nothing has happened yet.
+    pub fn initial(id: InstanceId, config: &Instance, interfaces: &[Interface]) -> Self {
+        let interface = interfaces.iter().find(|i| i.name == config.interface);
+        InstanceSnapshot {
+            id,
+            config: Arc::new(config.clone()),
+            state: VrrpState::Init,
+            wanted: start_state(std::iter::once(config)),
+            effective_priority: config.priority,
+            total_priority: i32::from(config.priority),
+            contributions: Vec::new(),
+            master: None,
+            master_priority: 0,
+            master_interval: config.advert_interval,
+            master_down: Duration::ZERO,
+            last_transition: None,
+            read_timeout: None,
+            last_advert_sent: None,
+            tracker_faults: 0,
+            interface_faults: Vec::new(),
+            scripts_init: 0,
+            source: config
+                .source
+                .or_else(|| interface.and_then(|i| i.source(config.family == Family::Inet6))),
+            interface_index: interface.map_or(0, |i| i.index),
+            highest_other_priority: 0,
+            logged_errors: 0,
+            vips_set: vec![false; config.vips.len()],
+            excluded_set: vec![false; config.excluded_vips.len()],
+            firewall_set: false,
+            sockets: None,
+            statistics: Statistics::default(),
+            cause: "not started yet".into(),
+        }
+    }
+}
+
+impl InterfaceSnapshot {
+    /// An interface as the kernel reports it.
+    pub fn new(interface: &Interface) -> Self {
+        InterfaceSnapshot {
+            seen_up: interface.is_up(),
+            interface: Arc::new(interface.clone()),
+            ..InterfaceSnapshot::default()
+        }
+    }
+
+    /// An interface that is configured but does not exist.
+    pub fn missing(name: &str) -> Self {
+        InterfaceSnapshot {
+            interface: Arc::new(Interface {
+                name: name.to_owned(),
+                ..Interface::default()
+            }),
+            settings: InterfaceSettings {
+                rp_filter: Some(0),
+                ..InterfaceSettings::default()
+            },
+            ..InterfaceSnapshot::default()
+        }
+    }
+}
+
+/// State that all of `instances` want at the start.
+fn start_state<'a>(mut instances: impl Iterator<Item = &'a Instance>) -> VrrpState {
+    if instances.all(|instance| instance.initial_state == InitialState::Master) {
+        VrrpState::Master
+    } else {
+        VrrpState::Backup
+    }
+}
+
+/// `garp_group`s as configured, and one more for each interface that only the global intervals pace.
+fn garp_groups(config: &Configuration) -> Vec<GarpGroupSnapshot> {
+    let mut groups = config.garp_groups.clone();
+    let globals = &config.globals;
+    if !globals.garp_interval.is_zero() || !globals.gna_interval.is_zero() {
+        for instance in &config.instances {
+            let name = &instance.interface;
+            if !name.is_empty() && !groups.iter().any(|group| group.interfaces.contains(name)) {
+                groups.push(GarpGroup {
+                    garp_interval: Some(globals.garp_interval).filter(|interval| !interval.is_zero()),
+                    gna_interval: Some(globals.gna_interval).filter(|interval| !interval.is_zero()),
+                    interfaces: vec![name.clone()],
+                    aggregated: false,
+                });
+            }
+        }
+    }
+    let group = |config| GarpGroupSnapshot {
+        config,
+        garp_next: None,
+        gna_next: None,
+    };
+    groups.into_iter().map(group).collect()
 }
