@@ -49,6 +49,17 @@ pub fn integer(text: &str, least: i64, most: i64, loose: bool) -> Result<Number<
         if !after.is_empty() {
             return fault(format!("invalid number '{text}'"));
         }
+        // keepalived reads into an int or an unsigned first, and tests the range after that.
+        if least >= i64::from(i32::MIN)
+            && most <= i64::from(i32::MAX)
+            && i32::try_from(value).is_err()
+            && least < 0
+        {
+            return fault(format!("number '{text}' outside integer range"));
+        }
+        if least >= 0 && most <= i64::from(u32::MAX) && value > i128::from(u32::MAX) {
+            return fault(format!("number '{text}' outside unsigned integer range"));
+        }
         return fault(format!("number '{text}' outside range [{least}, {most}]"));
     }
     let value = i64::try_from(value).unwrap_or(least);

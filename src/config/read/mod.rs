@@ -1,9 +1,16 @@
 //! Readers: one for each part of the language. The block engine finds the keyword in the table and calls
 //! the reader of its part.
 
+pub mod address;
+mod ip;
+mod names;
+#[cfg(test)]
+mod testing;
+mod value;
+
 use super::block::Sections;
 use super::diagnostic::{Class, Pass, Span};
-use super::{Diagnostics, Host, Keyword, Line, ReadOptions};
+use super::{Diagnostics, Host, Keyword, Line, ReadOptions, Word};
 use crate::model::Configuration;
 
 /// What a reader needs beside the line.
