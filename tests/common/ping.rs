@@ -96,10 +96,11 @@ fn ping(socket: &Socket, address: Ipv4Addr, interval: Duration, stop: &AtomicBoo
             .iter()
             .map(|byte| unsafe { byte.assume_init() })
             .collect();
-        if packet.get(12..16) == Some(&address.octets()) && packet.get(20) == Some(&0) {
-            if let Some(&[high, low]) = packet.get(26..28) {
-                answered.insert(u16::from_be_bytes([high, low]));
-            }
+        if packet.get(12..16) == Some(&address.octets())
+            && packet.get(20) == Some(&0)
+            && let Some(&[high, low]) = packet.get(26..28)
+        {
+            answered.insert(u16::from_be_bytes([high, low]));
         }
     }
     Count {

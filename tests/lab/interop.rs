@@ -1,5 +1,7 @@
 //! Working together with Debian's keepalived and with FRR, as master and as backup.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::common::daemon::{Start, needs_keepalived};
 use crate::common::{Daemon, Host, Lab, Observer, Which, now_ns, secs, wait_until};
 
@@ -232,15 +234,18 @@ impl Frr {
         );
         host.write("zebra.conf", "");
         host.write("vrrpd.conf", &text);
+        // FRR becomes its own user, which must be able to write here.
         let folder = host.tmp();
+        for folder in [folder.clone(), host.run_file("frr")] {
+            std::fs::create_dir_all(&folder).expect("own folder");
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("own folder");
+        }
         let folder = folder.to_string_lossy();
         let run = |program: &str, conf: &str| {
             let socket = format!("{folder}/zserv.api");
             let pid = format!("{folder}/{program}.pid");
             let conf = format!("/etc/keepalived/{conf}");
-            let args = [
-                "-u", "root", "-g", "root", "-f", &conf, "-i", &pid, "-z", &socket, "-P", "0",
-            ];
+            let args = ["-f", &conf, "-i", &pid, "-z", &socket, "-P", "0"];
             let args = [&args[..], &["--vty_socket", &folder]].concat();
             Start::bare(host, format!("{FRR}/{program}"))
                 .only_args(&args)
@@ -265,6 +270,9 @@ impl Frr {
 fn with_frr(vip: &str, vip_with_length: &str, ipv6: bool) {
     if !std::path::Path::new(FRR).join("vrrpd").exists() {
         crate::common::runner::skip("frr is not installed");
+    }
+    if crate::common::runner::unprivileged() {
+        crate::common::runner::skip("FRR changes to a user of its own, which needs real root");
     }
     for frr_priority in [100, 200] {
         let lab = Lab::new();
