@@ -14,4 +14,5 @@
 pub mod config;
 pub mod model;
 pub mod state;
+pub mod sys;
 pub mod vrrp;

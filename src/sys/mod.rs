@@ -1,0 +1,10 @@
+//! System calls that have no safe wrapper elsewhere: netlink, batches of datagrams, socket options, the
+//! absolute timer, scheduling. Beside `process` the only room with `unsafe`; each one says what makes it sound.
+
+pub mod clock;
+pub mod datagram;
+pub mod netlink;
+pub mod option;
+pub mod poll;
+pub mod schedule;
+pub mod timer;

@@ -1,0 +1,86 @@
+//! Socket options that socket2 and nix do not have.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Sets an option whose value is an int.
+pub fn set_int(fd: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set(fd, level, name, &value)
+}
+
+/// SO_RCVBUF, or SO_RCVBUFFORCE which goes past the system's limit (CAP_NET_ADMIN).
+pub fn set_receive_buffer(fd: &impl AsFd, bytes: u32, force: bool) -> io::Result<()> {
+    let value = i32::try_from(bytes).unwrap_or(i32::MAX);
+    let name = if force {
+        libc::SO_RCVBUFFORCE
+    } else {
+        libc::SO_RCVBUF
+    };
+    set_int(fd, libc::SOL_SOCKET, name, value)
+}
+
+/// IP_MULTICAST_IF by interface index.
+pub fn set_multicast_interface_v4(fd: &impl AsFd, index: u32) -> io::Result<()> {
+    set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &mreqn(Ipv4Addr::UNSPECIFIED, index))
+}
+
+/// IP_ADD_MEMBERSHIP by interface index. Takes the kernel's rtnl lock: it can wait for long.
+pub fn join_v4(fd: &impl AsFd, group: Ipv4Addr, index: u32) -> io::Result<()> {
+    set(fd, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &mreqn(group, index))
+}
+
+/// IPV6_ADD_MEMBERSHIP. Takes the kernel's rtnl lock: it can wait for long.
+pub fn join_v6(fd: &impl AsFd, group: Ipv6Addr, index: u32) -> io::Result<()> {
+    let request = libc::ipv6_mreq {
+        ipv6mr_multiaddr: libc::in6_addr {
+            s6_addr: group.octets(),
+        },
+        ipv6mr_interface: index,
+    };
+    set(fd, libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP, &request)
+}
+
+/// SO_ATTACH_FILTER with a program that drops every packet, for a socket that only sends.
+pub fn drop_all(fd: &impl AsFd) -> io::Result<()> {
+    const BPF_RET_K: u16 = 0x06;
+    let mut program = [libc::sock_filter {
+        code: BPF_RET_K,
+        jt: 0,
+        jf: 0,
+        k: 0,
+    }];
+    let filter = libc::sock_fprog {
+        len: 1,
+        filter: program.as_mut_ptr(),
+    };
+    set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+}
+
+fn mreqn(group: Ipv4Addr, index: u32) -> libc::ip_mreqn {
+    libc::ip_mreqn {
+        imr_multiaddr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(group.octets()),
+        },
+        imr_address: libc::in_addr { s_addr: 0 },
+        imr_ifindex: index as i32,
+    }
+}
+
+fn set<T: Copy>(fd: &impl AsFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+    // SAFETY: value points to size_of::<T>() readable bytes for the time of the call; the descriptor is
+    // borrowed, so it is open. SO_ATTACH_FILTER copies the program, which lives in the caller's frame.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Scheduling of the calling thread, and limits of the process.
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+use std::io;
+
+/// Makes the calling thread SCHED_RR with this priority (1 to 99). Its children and the threads that it
+/// makes run at normal priority (SCHED_RESET_ON_FORK).
+pub fn set_realtime(priority: u32) -> io::Result<()> {
+    schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, priority)
+}
+
+/// Makes the calling thread SCHED_OTHER again.
+pub fn clear_realtime() -> io::Result<()> {
+    schedule(libc::SCHED_OTHER, 0)
+}
+
+fn schedule(policy: i32, priority: u32) -> io::Result<()> {
+    let parameter = libc::sched_param {
+        sched_priority: priority as i32,
+    };
+    // SAFETY: 0 is the calling thread; the parameter is read during the call only.
+    check(unsafe { libc::sched_setscheduler(0, policy, &parameter) })
+}
+
+/// RLIMIT_RTTIME in microseconds: longer uninterrupted real-time work than this draws SIGXCPU, twice as
+/// much SIGKILL (keepalived sets the soft limit to half of the hard one).
+pub fn limit_realtime(microseconds: u32) -> io::Result<()> {
+    let hard = u64::from(microseconds);
+    let limit = libc::rlimit {
+        rlim_cur: hard / 2,
+        rlim_max: hard,
+    };
+    // SAFETY: the limit is read during the call only.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &limit) })
+}
+
+/// Nice value of the calling thread, -20 to 19.
+pub fn set_nice(nice: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only. On Linux a "process" of id 0 is the calling thread.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })
+}
+
+/// Binds the calling thread to these processors.
+pub fn set_affinity(processors: &[u32]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for processor in processors {
+        set.set(*processor as usize)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// Keeps all memory of the process in RAM, pages that are not touched yet when they are.
+pub fn lock_memory() -> io::Result<()> {
+    // SAFETY: takes flags only.
+    check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) })
+}
+
+/// Raises the soft limit of open files to at least this many, and the hard limit where that is allowed.
+/// Returns the limits that hold now.
+pub fn raise_open_files(wanted: u64) -> io::Result<(u64, u64)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard)?;
+    }
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_are_never_lowered() {
+        let before = raise_open_files(0).unwrap();
+        assert_eq!(raise_open_files(1).unwrap(), before);
+        assert_eq!(raise_open_files(before.1.min(1 << 20)).unwrap().1, before.1);
+    }
+}
