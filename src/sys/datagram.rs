@@ -380,11 +380,18 @@ fn put_control<T: Copy>(control: &mut Control, used: usize, kind: i32, value: &T
         let size = size_of::<T>() as u32;
         (libc::CMSG_SPACE(size) as usize, libc::CMSG_LEN(size))
     };
-    assert!(used + space <= size_of::<Control>(), "room for all control messages that we send");
+    assert!(
+        used + space <= size_of::<Control>(),
+        "room for all control messages that we send"
+    );
     // SAFETY: the assertion says that header and payload lie inside the buffer; `used` is a sum of
     // CMSG_SPACE, so the header is aligned; the payload is written unaligned.
     unsafe {
-        let at = control.as_mut_ptr().cast::<u8>().add(used).cast::<libc::cmsghdr>();
+        let at = control
+            .as_mut_ptr()
+            .cast::<u8>()
+            .add(used)
+            .cast::<libc::cmsghdr>();
         (*at).cmsg_level = libc::IPPROTO_IPV6;
         (*at).cmsg_type = kind;
         (*at).cmsg_len = length as _;
@@ -409,7 +416,10 @@ mod tests {
 
     #[test]
     fn datagrams_arrive_whole_in_order_and_stamped() {
-        let (a, b) = (UdpSocket::bind("[::1]:0").unwrap(), UdpSocket::bind("[::1]:0").unwrap());
+        let (a, b) = (
+            UdpSocket::bind("[::1]:0").unwrap(),
+            UdpSocket::bind("[::1]:0").unwrap(),
+        );
         super::super::option::set_int(&b, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();
         super::super::option::set_int(&b, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1).unwrap();
         super::super::option::set_int(&b, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1).unwrap();
@@ -431,7 +441,12 @@ mod tests {
             .unwrap()
             > 0
         {}
-        let expected = [("one", false), ("two", false), ("three", false), ("longer t", true)];
+        let expected = [
+            ("one", false),
+            ("two", false),
+            ("three", false),
+            ("longer t", true),
+        ];
         assert_eq!(seen, expected.map(|(text, cut)| (text.to_string(), cut)));
     }
 
@@ -450,6 +465,10 @@ mod tests {
         // Port 0 is refused as well: what is looked at is that each failure is reported in its place.
         assert_eq!(sent, 0);
         assert_eq!(failures.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 2]);
-        assert!(failures.iter().all(|f| f.1 == libc::EINVAL || f.1 == libc::EAFNOSUPPORT));
+        assert!(
+            failures
+                .iter()
+                .all(|f| f.1 == libc::EINVAL || f.1 == libc::EAFNOSUPPORT)
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod datagram;
+pub mod local_time;
 pub mod netlink;
 pub mod option;
 pub mod poll;

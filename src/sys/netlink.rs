@@ -24,15 +24,28 @@ impl NetlinkSocket {
     /// has them.
     pub fn open(protocol: i32, groups: &[u32]) -> io::Result<NetlinkSocket> {
         let kind = Type::RAW.cloexec().nonblocking();
-        let socket = Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(protocol)))?;
+        let socket = Socket::new(
+            Domain::from(libc::AF_NETLINK),
+            kind,
+            Some(Protocol::from(protocol)),
+        )?;
         // An older kernel lacks some of these; nothing depends on them but the text of errors and the
         // size of acknowledgements.
-        for name in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
+        for name in [
+            libc::NETLINK_EXT_ACK,
+            libc::NETLINK_CAP_ACK,
+            libc::NETLINK_GET_STRICT_CHK,
+        ] {
             let _ = option::set_int(&socket, libc::SOL_NETLINK, name, 1);
         }
         socket.bind(&kernel_address())?;
         for group in groups {
-            option::set_int(&socket, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, *group as i32)?;
+            option::set_int(
+                &socket,
+                libc::SOL_NETLINK,
+                libc::NETLINK_ADD_MEMBERSHIP,
+                *group as i32,
+            )?;
         }
         let port = port_of(&socket.local_addr()?);
         // The kernel sends dumps in pieces of at most 32 KiB, and one message is far smaller.
@@ -60,7 +73,10 @@ impl NetlinkSocket {
     pub fn send(&self, requests: &[u8]) -> io::Result<()> {
         let sent = self.socket.send_to(requests, &kernel_address())?;
         if sent != requests.len() {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "netlink request sent in part"));
+            return Err(io::Error::new(
+                io::ErrorKind::WriteZero,
+                "netlink request sent in part",
+            ));
         }
         Ok(())
     }
@@ -83,7 +99,10 @@ impl NetlinkSocket {
                 continue;
             }
             if length > self.buffer.len() {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "netlink message too long"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "netlink message too long",
+                ));
             }
             // SAFETY: the kernel has written `length` bytes from the start of the buffer.
             return Ok(Some(unsafe {

@@ -22,12 +22,22 @@ pub fn set_receive_buffer(fd: &impl AsFd, bytes: u32, force: bool) -> io::Result
 
 /// IP_MULTICAST_IF by interface index.
 pub fn set_multicast_interface_v4(fd: &impl AsFd, index: u32) -> io::Result<()> {
-    set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &mreqn(Ipv4Addr::UNSPECIFIED, index))
+    set(
+        fd,
+        libc::IPPROTO_IP,
+        libc::IP_MULTICAST_IF,
+        &mreqn(Ipv4Addr::UNSPECIFIED, index),
+    )
 }
 
 /// IP_ADD_MEMBERSHIP by interface index. Takes the kernel's rtnl lock: it can wait for long.
 pub fn join_v4(fd: &impl AsFd, group: Ipv4Addr, index: u32) -> io::Result<()> {
-    set(fd, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &mreqn(group, index))
+    set(
+        fd,
+        libc::IPPROTO_IP,
+        libc::IP_ADD_MEMBERSHIP,
+        &mreqn(group, index),
+    )
 }
 
 /// IPV6_ADD_MEMBERSHIP. Takes the kernel's rtnl lock: it can wait for long.

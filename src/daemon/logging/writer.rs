@@ -1,0 +1,221 @@
+//! The thread that writes the log.
+
+use super::{Area, Entry, Record, Settings, Shared, journal};
+use crate::sys::local_time::LocalTime;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Where syslogd listens.
+const SYSLOG: &str = "/dev/log";
+
+/// How long one line may wait for a sink.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A sink that failed is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) fn run(entries: &Receiver<Entry>, shared: &Shared, settings: Settings) {
+    let mut sinks = Sinks::new(settings);
+    loop {
+        match entries.recv_timeout(RETRY) {
+            Ok(Entry::Line(record)) => {
+                if !sinks.write(&record) {
+                    shared.lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Ok(Entry::Settings(settings)) => sinks = Sinks::new(*settings),
+            Ok(Entry::Flush(done)) => {
+                sinks.tell_lost(shared);
+                sinks.flush();
+                let _ = done.try_send(());
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                sinks.tell_lost(shared);
+                sinks.flush();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Journal, or syslog.
+enum Socket {
+    Journal(UnixDatagram),
+    Syslog(UnixDatagram),
+}
+
+struct Sinks {
+    settings: Settings,
+    pid: u32,
+    socket: Option<Socket>,
+    next_try: Instant,
+    files: BTreeMap<Area, BufWriter<File>>,
+}
+
+impl Sinks {
+    fn new(settings: Settings) -> Sinks {
+        Sinks {
+            settings,
+            pid: std::process::id(),
+            socket: None,
+            next_try: Instant::now(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Says whether at least one sink that was asked for has the line.
+    fn write(&mut self, record: &Record) -> bool {
+        let mut written = false;
+        if self.settings.syslog {
+            written |= self.write_socket(record);
+        }
+        if self.settings.file.is_some() {
+            written |= self.write_file(record).is_ok();
+        }
+        // Without any sink at all, standard error is better than nothing.
+        let nowhere = self.settings.syslog && self.socket.is_none() && self.settings.file.is_none();
+        if self.settings.stderr || nowhere {
+            let line = format!("{}: {}\n", LocalTime::of(record.time).ctime(), record.text);
+            written |= io::stderr().write_all(line.as_bytes()).is_ok();
+        }
+        written || !(self.settings.syslog || self.settings.stderr || self.settings.file.is_some())
+    }
+
+    fn write_socket(&mut self, record: &Record) -> bool {
+        for _ in 0..2 {
+            if self.socket.is_none() {
+                if Instant::now() < self.next_try {
+                    return false;
+                }
+                self.socket = connect();
+                if self.socket.is_none() {
+                    self.next_try = Instant::now() + RETRY;
+                    return false;
+                }
+            }
+            let identifier = format!("{}{}", record.area.identifier(), self.settings.suffix);
+            let sent = match &self.socket {
+                Some(Socket::Journal(socket)) => socket.send(&journal::encode(
+                    record,
+                    &identifier,
+                    self.settings.facility,
+                    self.pid,
+                )),
+                Some(Socket::Syslog(socket)) => socket.send(
+                    format!(
+                        "<{}>{} {identifier}[{}]: {}",
+                        self.settings.facility | u32::from(record.priority),
+                        LocalTime::of(record.time).syslog(),
+                        self.pid,
+                        record.text
+                    )
+                    .as_bytes(),
+                ),
+                None => return false,
+            };
+            match sent {
+                Ok(_) => return true,
+                // The sink is there but reads nothing: this line is lost, the next one is tried.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return false;
+                }
+                Err(_) => self.socket = None,
+            }
+        }
+        false
+    }
+
+    fn write_file(&mut self, record: &Record) -> io::Result<()> {
+        if !self.files.contains_key(&record.area) {
+            let name = self.settings.file.as_deref().unwrap_or_default();
+            let path = file_name(name, record.area, &self.settings.suffix);
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o644)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(path)?;
+            self.files.insert(record.area, BufWriter::new(file));
+        }
+        let Some(file) = self.files.get_mut(&record.area) else {
+            return Ok(());
+        };
+        writeln!(
+            file,
+            "{}: {}",
+            LocalTime::of(record.time).ctime_fraction(9),
+            record.text
+        )?;
+        if self.settings.flush { file.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) {
+        for file in self.files.values_mut() {
+            let _ = file.flush();
+        }
+    }
+
+    fn tell_lost(&mut self, shared: &Shared) {
+        let lost = shared.lost.swap(0, Ordering::Relaxed);
+        if lost == 0 {
+            return;
+        }
+        let told = self.write(&Record {
+            time: SystemTime::now(),
+            priority: 4,
+            area: Area::Parent,
+            text: format!("{lost} log lines lost: the log did not take them in time"),
+            fields: Vec::new(),
+        });
+        if !told {
+            shared.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+}
+
+fn connect() -> Option<Socket> {
+    let open = |path: &str| -> Option<UnixDatagram> {
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.connect(path).ok()?;
+        socket.set_write_timeout(Some(PATIENCE)).ok()?;
+        Some(socket)
+    };
+    open(journal::SOCKET)
+        .map(Socket::Journal)
+        .or_else(|| open(SYSLOG).map(Socket::Syslog))
+}
+
+/// `dir/name.log` becomes `dir/name_vrrp_instance.log`.
+fn file_name(name: &str, area: Area, suffix: &str) -> String {
+    let (directory, file) = name.rsplit_once('/').map_or(("", name), |(d, f)| (d, f));
+    let slash = if name.contains('/') { "/" } else { "" };
+    let part = area.file_part();
+    match file.rsplit_once('.') {
+        Some((stem, extension)) => format!("{directory}{slash}{stem}{part}{suffix}.{extension}"),
+        None => format!("{name}{part}{suffix}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_area_has_its_file() {
+        assert_eq!(
+            file_name("/run/dump-conf.log", Area::Parent, ""),
+            "/run/dump-conf.log"
+        );
+        assert_eq!(
+            file_name("/run/dump-conf.log", Area::Vrrp, "_gold"),
+            "/run/dump-conf_vrrp_gold.log"
+        );
+        assert_eq!(file_name("log", Area::Checkers, ""), "log_check");
+    }
+}
