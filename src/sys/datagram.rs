@@ -189,7 +189,7 @@ fn read_control(header: &libc::msghdr, arrived: &mut Arrived<'_>) {
 unsafe fn payload<T>(at: *const libc::cmsghdr) -> Option<T> {
     // SAFETY: cmsg_len counts the header and the payload; the read is within it and may be unaligned.
     unsafe {
-        let long_enough = (*at).cmsg_len as usize >= libc::CMSG_LEN(size_of::<T>() as u32) as usize;
+        let long_enough = (*at).cmsg_len >= libc::CMSG_LEN(size_of::<T>() as u32) as usize;
         long_enough.then(|| ptr::read_unaligned(libc::CMSG_DATA(at).cast::<T>()))
     }
 }
