@@ -1,2 +1,23 @@
-//! keepalived-rs.
-fn main() {}
+//! keepalived-rs: the command line, and who does what it asks for.
+
+use keepalived_rs::cli::{self, Invocation};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let status = match cli::parse(std::env::args_os().collect()) {
+        Invocation::Exit(said, status) => {
+            said.print();
+            status
+        }
+        Invocation::Keepalived(_, said) => {
+            said.print();
+            eprintln!("the daemon is not there yet");
+            1
+        }
+        Invocation::Tool(_) => {
+            eprintln!("this command is not there yet");
+            1
+        }
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
