@@ -1,0 +1,48 @@
+//! The data files of SIGUSR1, and what `-d` prints.
+
+use super::{Text, UtcOffset, bfd, globals, interfaces, routes, vrrp};
+use crate::state::snapshot::Snapshot;
+
+/// When a text is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The daemon runs (SIGUSR1).
+    Running,
+    /// It has just read its configuration (`-d`): states and counters are not shown.
+    Start,
+}
+
+/// `keepalived.data`: what keepalived's VRRP process writes.
+pub fn vrrp(snapshot: &Snapshot, offset: UtcOffset) -> String {
+    render(snapshot, offset, Moment::Running)
+}
+
+/// What `-d` prints of the VRRP side, made of [`Snapshot::initial`].
+pub fn configuration(snapshot: &Snapshot, offset: UtcOffset) -> String {
+    render(snapshot, offset, Moment::Start)
+}
+
+/// `keepalived_parent.data`: the global definitions as keepalived's parent process knows them,
+/// before the VRRP process has completed them.
+pub fn parent(snapshot: &Snapshot, _offset: UtcOffset) -> String {
+    let mut text = Text::default();
+    globals::write(&mut text, &snapshot.config, globals::View::Parent);
+    text.0
+}
+
+fn render(snapshot: &Snapshot, offset: UtcOffset, moment: Moment) -> String {
+    let mut text = Text::default();
+    globals::write(&mut text, &snapshot.config, globals::View::Vrrp);
+    interfaces::garp_groups(&mut text, &snapshot.garp_groups, offset);
+    routes::write_static(&mut text, &snapshot.config);
+    vrrp::track_groups(&mut text, &snapshot.config);
+    vrrp::instances(&mut text, snapshot, offset, moment);
+    vrrp::sockets(&mut text, snapshot);
+    vrrp::sync_groups(&mut text, snapshot);
+    vrrp::scripts(&mut text, snapshot);
+    vrrp::files(&mut text, snapshot);
+    vrrp::processes(&mut text, snapshot);
+    bfd::tracked(&mut text, snapshot);
+    interfaces::write(&mut text, snapshot, offset);
+    text.0
+}

@@ -1,0 +1,732 @@
+//! The VRRP side of the data file: instances, sockets, sync groups, and what they track.
+
+use super::data::Moment;
+use super::routes::{address, route, rule};
+use super::{
+    Text, UtcOffset, command, enabled, fraction, full_stamp, line, seconds, stamp, true_false, yes_no,
+};
+use crate::model::route::Family;
+use crate::model::script::NotifyScripts;
+use crate::model::track::ParamMatch;
+use crate::model::vrrp::{Accept, Authentication, HmacMode, Instance, UnicastChecksum, Version};
+use crate::model::{Address, Configuration, SyncGroup, Tracked};
+use crate::state::VrrpState;
+use crate::state::snapshot::{InstanceSnapshot, ScriptSnapshot, Snapshot};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// ` reverse`, where a weight counts the other way round.
+pub(super) fn reverse(reverse: bool) -> &'static str {
+    if reverse { " reverse" } else { "" }
+}
+
+/// `Static Track groups`.
+pub(super) fn track_groups(text: &mut Text, config: &Configuration) {
+    if config.track_groups.is_empty() {
+        return;
+    }
+    line!(text, "------< Static Track groups >------");
+    for group in &config.track_groups {
+        line!(text, " Static Track Group = {}", group.name);
+        line!(text, "   VRRP member instances :");
+        for member in &group.members {
+            line!(text, "     {member}");
+        }
+    }
+}
+
+/// `VRRP Topology`.
+pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, offset: UtcOffset, moment: Moment) {
+    if snapshot.instances.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Topology >------");
+    for instance in &snapshot.instances {
+        head(text, instance, offset, moment);
+        interface(text, snapshot, instance);
+        settings(text, instance, moment);
+        authentication(text, &instance.config);
+        owned_addresses(text, instance);
+        unicast(text, &instance.config);
+        match (moment, instance.sockets) {
+            (Moment::Running, Some((receive, send))) => line!(text, "   fd_in {receive}, fd_out {send}"),
+            (Moment::Running, None) => line!(text, "   fd_in -1, fd_out -1"),
+            (Moment::Start, _) => line!(text, "   No sockets allocated"),
+        }
+        tracked(text, instance);
+    }
+}
+
+fn head(text: &mut Text, taken: &InstanceSnapshot, offset: UtcOffset, moment: Moment) {
+    let config = &*taken.config;
+    let running = moment == Moment::Running;
+    line!(text, " VRRP Instance = {}", config.name);
+    line!(text, "   VRRP Version = {}", config.version.number());
+    if let Some(group) = &config.sync_group {
+        line!(text, "   Sync group = {group}");
+    }
+    if config.family == Family::Inet6 {
+        line!(text, "   Using Native IPv6");
+    }
+    if running {
+        line!(text, "   State = {}", taken.state.as_str());
+        if taken.state == VrrpState::Backup {
+            line!(text, "   Master router = {}", none_or(taken.master));
+            line!(text, "   Master priority = {}", taken.master_priority);
+            if config.version == Version::V3 {
+                line!(
+                    text,
+                    "   Master advert int = {:.2} sec",
+                    taken.master_interval.as_secs_f64()
+                );
+            }
+        }
+        if config.priority == 255 {
+            line!(text, "   Rogue master counter = 0");
+            line!(text, "   Roger timer thread = (nil)");
+        }
+    }
+    flags(text, config);
+    if running && taken.logged_errors != 0 {
+        line!(text, "   Rate-limit flags = 0x{:x}", taken.logged_errors);
+    }
+    line!(text, "   Wantstate = {}", taken.wanted.as_str());
+    line!(text, "   Number of config faults = {}", config.config_faults);
+    if !running {
+        return;
+    }
+    line!(text, "   Number of tracker faults = {}", taken.tracker_faults);
+    if taken.interface_faults.is_empty() {
+        line!(text, "   Flags of interface faults - (none)");
+    } else {
+        line!(text, "   Flags of interface faults:");
+        for fault in &taken.interface_faults {
+            line!(text, "     {fault}");
+        }
+    }
+    line!(text, "   Number of track scripts init = {}", taken.scripts_init);
+    line!(
+        text,
+        "   Last transition = {}",
+        full_stamp(taken.last_transition, offset)
+    );
+    match taken.read_timeout {
+        Some(timeout) => line!(text, "   Read timeout = {}", full_stamp(Some(timeout), offset)),
+        None => line!(text, "   Read timeout = DISABLED"),
+    }
+    line!(
+        text,
+        "   Master down timer = {} usecs",
+        taken.master_down.as_micros()
+    );
+}
+
+/// `Flags:` stands alone where a setting counts as a flag but has no line of its own.
+fn flags(text: &mut Text, config: &Instance) {
+    let silent = config.promote_secondaries
+        || config.nopreempt
+        || config.no_vips
+        || config.skip_check_adv_addr
+        || config.v3_checksum_as_v2
+        || config.dont_track_primary
+        || config.track_source
+        || config.linkbeat_polling
+        || config.check_unicast_source
+        || config.vmac.is_some()
+        || config.ipvlan.is_some();
+    if !silent && !config.unicast && !config.unicast_fault_no_peer {
+        line!(text, "   Flags: none");
+        return;
+    }
+    line!(text, "   Flags:");
+    if config.unicast {
+        line!(text, "     Using unicast");
+    }
+    if config.unicast_fault_no_peer {
+        line!(text, "     If unicast go to fault state if no peers");
+    }
+}
+
+fn interface(text: &mut Text, snapshot: &Snapshot, taken: &InstanceSnapshot) {
+    let config = &*taken.config;
+    match &config.vmac {
+        Some(vmac) => {
+            let is_up = snapshot
+                .interfaces
+                .iter()
+                .any(|found| found.interface.name == vmac.name && found.interface.is_up());
+            line!(
+                text,
+                "   Use VMAC, i/f name {}, is_up = {}, xmit_base = {}",
+                vmac.name,
+                true_false(is_up),
+                true_false(vmac.xmit_base)
+            );
+            if vmac.netlink_notify {
+                line!(text, "     Force netlink update for base interface");
+            }
+            if config.vmac_addresses {
+                line!(text, "     Use VMAC for VIPs on other interfaces");
+            }
+            let base = if vmac.xmit_base { ", xmit base i/f" } else { "" };
+            line!(
+                text,
+                "   Interface = {}, vmac on {}{base}",
+                vmac.name,
+                config.interface
+            );
+        }
+        None => line!(text, "   Interface = {}", config.interface),
+    }
+    if let Some(vrf) = &config.vrf {
+        line!(text, "   VRF = {vrf}");
+    }
+    if config.dont_track_primary {
+        line!(text, "   VRRP interface tracking disabled");
+    }
+    if config.skip_check_adv_addr {
+        line!(text, "   Skip checking advert IP addresses");
+    }
+    if config.strict {
+        line!(text, "   Enforcing strict VRRP compliance");
+    }
+    if config.no_vips {
+        line!(text, "   Suppress no VIPs warning");
+    }
+    let configured = if config.source.is_some() {
+        " (from configuration)"
+    } else {
+        ""
+    };
+    line!(text, "   Using src_ip = {}{configured}", none_or(taken.source));
+    if !config.unicast {
+        match config.multicast_group {
+            IpAddr::V4(group) => line!(text, "   Multicast address {group}"),
+            IpAddr::V6(group) => line!(
+                text,
+                "   Multicast address {group}, ifindex {}",
+                taken.interface_index
+            ),
+        }
+    }
+}
+
+fn settings(text: &mut Text, taken: &InstanceSnapshot, moment: Moment) {
+    let config = &*taken.config;
+    let garp = &config.garp;
+    line!(text, "   Gratuitous ARP delay = {}", garp.master_delay.as_secs());
+    line!(text, "   Gratuitous ARP repeat = {}", garp.master_repeat);
+    line!(text, "   Gratuitous ARP refresh = {}", garp.refresh.as_secs());
+    line!(text, "   Gratuitous ARP refresh repeat = {}", garp.refresh_repeat);
+    line!(
+        text,
+        "   Gratuitous ARP lower priority delay = {}",
+        garp.lower_prio_delay.as_secs()
+    );
+    line!(
+        text,
+        "   Gratuitous ARP lower priority repeat = {}",
+        garp.lower_prio_repeat
+    );
+    line!(text, "   Down timer adverts = {}", config.down_timer_adverts);
+    line!(
+        text,
+        "   Send advert after receive lower priority advert = {}",
+        true_false(!config.lower_prio_no_advert)
+    );
+    line!(
+        text,
+        "   Send advert after receive higher priority advert = {}",
+        true_false(config.higher_prio_send_advert)
+    );
+    if config.priority == 255 {
+        line!(
+            text,
+            "   Address owner ignores received adverts = {}",
+            true_false(config.owner_ignore_adverts)
+        );
+    }
+    line!(text, "   Virtual Router ID = {}", config.vrid);
+    line!(text, "   Priority = {}", config.priority);
+    if moment == Moment::Running {
+        line!(text, "   Effective priority = {}", taken.effective_priority);
+        line!(text, "   Total priority = {}", taken.total_priority);
+    }
+    if config.nopreempt {
+        line!(
+            text,
+            "   Highest other priority = {}",
+            taken.highest_other_priority
+        );
+    }
+    match config.version {
+        Version::V2 => line!(
+            text,
+            "   Advert interval = {} sec",
+            config.advert_interval.as_secs()
+        ),
+        Version::V3 => line!(
+            text,
+            "   Advert interval = {} milli-sec",
+            config.advert_interval.as_millis()
+        ),
+    }
+    if moment == Moment::Running && config.version == Version::V3 && taken.state == VrrpState::Backup {
+        line!(
+            text,
+            "   Master advert interval = {} milli-sec",
+            taken.master_interval.as_millis()
+        );
+    }
+    line!(text, "   Last advert sent = {}", stamp(taken.last_advert_sent));
+    line!(text, "   Accept = {}", enabled(config.accept == Accept::Enabled));
+    line!(text, "   Preempt = {}", enabled(!config.nopreempt));
+    if !config.preempt_delay.is_zero() {
+        line!(text, "   Preempt delay = {} secs", seconds(config.preempt_delay));
+    }
+    line!(
+        text,
+        "   Promote_secondaries = {}",
+        enabled(config.promote_secondaries)
+    );
+}
+
+fn authentication(text: &mut Text, config: &Instance) {
+    if config.version == Version::V2 {
+        match config.authentication {
+            Authentication::None => line!(text, "   Authentication type = none"),
+            Authentication::Pass(_) => {
+                line!(text, "   Authentication type = SIMPLE_PASSWORD");
+                line!(text, "   Password = ********");
+            }
+            Authentication::Ah(_) => line!(text, "   Authentication type = IPSEC_AH"),
+        }
+    }
+    if let Some(hmac) = &config.auth_hmac {
+        line!(text, "   Authentication extension = HMAC-SHA256-128");
+        line!(
+            text,
+            "     Keys = {}, active key id = {}",
+            hmac.keys.len(),
+            hmac.active_key
+        );
+        let mode = match hmac.mode {
+            HmacMode::Enforce => "enforce",
+            HmacMode::Permissive => "permissive",
+            HmacMode::ReceiveOnly => "receive-only",
+        };
+        line!(text, "     Mode = {mode}");
+        let replay = if hmac.monotonic { "monotonic" } else { "time" };
+        line!(
+            text,
+            "     Anti replay = {replay}, window = {} sec",
+            hmac.time_window
+        );
+    }
+    if config.version == Version::V3 && config.family == Family::Inet {
+        line!(
+            text,
+            "   VRRPv3 uses VRRPv2 checksum = {}",
+            enabled(config.v3_checksum_as_v2)
+        );
+    }
+    if let Some(size) = config.kernel_rx_buffer {
+        line!(text, "   Kernel rx buffer size = {size}");
+    }
+    if config.debug != 0 {
+        line!(text, "   Debug level = {}", config.debug);
+    }
+}
+
+fn owned_addresses(text: &mut Text, taken: &InstanceSnapshot) {
+    let vips = vips(taken);
+    if !vips.is_empty() {
+        line!(text, "   Virtual IP ({}):", vips.len());
+        for vip in vips {
+            line!(text, "     {vip}");
+        }
+    }
+    let excluded = excluded_vips(taken);
+    if !excluded.is_empty() {
+        line!(text, "   Virtual IP Excluded :");
+        for vip in excluded {
+            line!(text, "     {vip}");
+        }
+    }
+}
+
+/// The lines of `virtual_ipaddress`.
+pub(super) fn vips(taken: &InstanceSnapshot) -> Vec<String> {
+    address_lines(taken, &taken.config.vips, &taken.vips_set)
+}
+
+/// The lines of `virtual_ipaddress_excluded`.
+pub(super) fn excluded_vips(taken: &InstanceSnapshot) -> Vec<String> {
+    address_lines(taken, &taken.config.excluded_vips, &taken.excluded_set)
+}
+
+fn address_lines(taken: &InstanceSnapshot, addresses: &[Address], set: &[bool]) -> Vec<String> {
+    let set = set.iter().copied().chain(std::iter::repeat(false));
+    let lines = addresses.iter().zip(set);
+    lines
+        .map(|(line, set)| address(line, &device(&taken.config, line), set, taken.firewall_set))
+        .collect()
+}
+
+/// The interface that an address goes to, `vmac@base` where that is a VMAC.
+fn device(config: &Instance, address: &Address) -> String {
+    match &config.vmac {
+        Some(vmac) if !address.interface_given => format!("{}@{}", vmac.name, config.interface),
+        _ if address.use_vmac => format!("vrrp.{}@{}", config.vrid, address.interface),
+        _ => address.interface.clone(),
+    }
+}
+
+fn unicast(text: &mut Text, config: &Instance) {
+    if !config.unicast {
+        return;
+    }
+    line!(text, "   Unicast TTL = {}", config.unicast_ttl);
+    line!(
+        text,
+        "   Check unicast src : {}",
+        yes_no(config.check_unicast_source)
+    );
+    if !config.peers.is_empty() {
+        line!(text, "   Unicast Peer :");
+        for peer in &config.peers {
+            line!(
+                text,
+                "     {} min_ttl {} max_ttl {}",
+                peer.address,
+                peer.min_ttl,
+                peer.max_ttl
+            );
+        }
+    }
+    let compatibility = match config.unicast_checksum {
+        UnicastChecksum::Auto => "no",
+        UnicastChecksum::Old => "config",
+        UnicastChecksum::Never => "never",
+    };
+    line!(text, "   Unicast checksum compatibility = {compatibility}");
+}
+
+fn tracked(text: &mut Text, taken: &InstanceSnapshot) {
+    let config = &*taken.config;
+    if !config.routes.is_empty() {
+        line!(text, "   Virtual Routes :");
+        for virtual_route in &config.routes {
+            line!(text, "     {}", route(virtual_route));
+        }
+    }
+    if !config.rules.is_empty() {
+        line!(text, "   Virtual Rules :");
+        for virtual_rule in &config.rules {
+            line!(text, "     {}", rule(virtual_rule));
+        }
+    }
+    tracked_lists(
+        text,
+        "processes",
+        [
+            &config.track_interfaces,
+            &config.track_scripts,
+            &config.track_files,
+            &config.track_processes,
+            &config.track_bfd,
+        ],
+    );
+    line!(text, "   Using smtp notification = {}", yes_no(config.smtp_alert));
+    let deleted = if notifies_deleted(config) {
+        "Deleted"
+    } else {
+        "Fault"
+    };
+    line!(text, "   Notify deleted = {deleted}");
+    notify(text, &config.notify);
+    line!(
+        text,
+        "   Notify priority changes = {}",
+        true_false(config.notify_priority_changes)
+    );
+}
+
+/// The instance reports its removal as DELETED.
+pub(super) fn notifies_deleted(config: &Instance) -> bool {
+    config.notify_deleted || config.notify.deleted.is_some()
+}
+
+fn tracked_lists(text: &mut Text, processes: &str, lists: [&Vec<Tracked>; 5]) {
+    let titles = ["interfaces", "scripts", "files", processes, "BFDs"];
+    let separators = [" weight", " weight", ", weight", ", weight", ": weight"];
+    for ((list, title), separator) in lists.into_iter().zip(titles).zip(separators) {
+        if list.is_empty() {
+            continue;
+        }
+        line!(text, "   Tracked {title} :");
+        for tracked in list {
+            let reverse = reverse(tracked.reverse);
+            line!(
+                text,
+                "     {}{separator} {}{reverse}",
+                tracked.name,
+                tracked.weight
+            );
+        }
+    }
+}
+
+fn notify(text: &mut Text, notify: &NotifyScripts) {
+    for (title, script) in [
+        ("Backup", &notify.backup),
+        ("Master", &notify.master),
+        ("Fault", &notify.fault),
+        ("Stop", &notify.stop),
+        ("Deleted", &notify.deleted),
+        ("Generic", &notify.generic),
+        ("Master rx lower pri", &notify.master_rx_lower_priority),
+    ] {
+        if let Some(script) = script.as_ref().filter(|script| !script.disabled) {
+            line!(
+                text,
+                "   {title} state transition script = {}, uid:gid {}:{}",
+                command(script),
+                script.identity.uid,
+                script.identity.gid
+            );
+        }
+    }
+}
+
+/// `VRRP Sockpool`.
+pub(super) fn sockets(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.sockets.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Sockpool >------");
+    for socket in &snapshot.sockets {
+        line!(text, " fd_in {} fd_out = {}", socket.fds.0, socket.fds.1);
+        line!(text, "   Interface = {}", socket.interface);
+        line!(text, "   Family = {}", if socket.ipv6 { "IPv6" } else { "IPv4" });
+        line!(text, "   Protocol = {}", if socket.ah { "AH" } else { "VRRP" });
+        match socket.unicast {
+            Some(address) => {
+                line!(text, "   Type = Unicast");
+                line!(text, "   Address = {address}");
+            }
+            None => line!(text, "   Type = Multicast"),
+        }
+        line!(text, "   Rx buf size = {}", socket.rx_buffer);
+        line!(text, "   VRRP instances");
+        for (name, vrid) in &socket.instances {
+            line!(text, "     {name} vrid {vrid}");
+        }
+    }
+}
+
+/// `VRRP Sync groups`.
+pub(super) fn sync_groups(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.groups.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Sync groups >------");
+    for group in &snapshot.groups {
+        let config = &*group.config;
+        line!(
+            text,
+            " VRRP Sync Group = {}, {}",
+            config.name,
+            group.state.as_str()
+        );
+        line!(
+            text,
+            "   Num member fault {}, num member init {}",
+            group.members_fault,
+            group.members_init
+        );
+        line!(text, "   VRRP member instances :");
+        for member in &config.members {
+            line!(text, "     {member}");
+        }
+        if config.tracking_weight {
+            line!(text, "   sync group tracking weight set");
+        }
+        line!(text, "   Using smtp notification = {}", yes_no(config.smtp_alert));
+        tracked_lists(
+            text,
+            "process",
+            [
+                &config.track_interfaces,
+                &config.track_scripts,
+                &config.track_files,
+                &config.track_processes,
+                &config.track_bfd,
+            ],
+        );
+        notify(text, &config.notify);
+    }
+}
+
+/// `VRRP Scripts`.
+pub(super) fn scripts(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.scripts.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Scripts >------");
+    for script in &snapshot.scripts {
+        write_script(text, &snapshot.config, script);
+    }
+}
+
+fn write_script(text: &mut Text, config: &Configuration, taken: &ScriptSnapshot) {
+    let script = &*taken.config;
+    line!(text, " VRRP Script = {}", script.name);
+    line!(text, "   Command = {}", command(&script.command));
+    line!(text, "   Interval = {} sec", seconds(script.interval));
+    line!(text, "   Timeout = {} sec", seconds(script.timeout));
+    line!(text, "   Weight = {}{}", script.weight, reverse(script.reverse));
+    line!(text, "   Rise = {}", script.rise);
+    line!(text, "   Fall = {}", script.fall);
+    line!(text, "   Result = {}", taken.result);
+    line!(text, "   Insecure = {}", yes_no(script.command.insecure));
+    line!(
+        text,
+        "   Init state = {}",
+        if taken.initialising { "INIT" } else { "unknown" }
+    );
+    line!(
+        text,
+        "   Status = {}",
+        if taken.result >= script.rise {
+            "GOOD"
+        } else {
+            "BAD"
+        }
+    );
+    let identity = script.command.identity;
+    line!(text, "   Script uid:gid = {}:{}", identity.uid, identity.gid);
+    line!(text, "   VRRP instances :");
+    tracking_instances(text, config, Kind::Script, &script.name);
+    line!(
+        text,
+        "   State = {}",
+        if taken.running { "running" } else { "idle" }
+    );
+}
+
+/// `VRRP Track files`.
+pub(super) fn files(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.files.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Track files >------");
+    for file in &snapshot.files {
+        line!(text, " Track file = {}", file.config.name);
+        line!(text, "   File = {}", file.config.path);
+        line!(text, "   Status = {}", file.value);
+        line!(
+            text,
+            "   Weight = {}{}",
+            file.config.weight,
+            reverse(file.config.reverse)
+        );
+        tracking_instances(text, &snapshot.config, Kind::File, &file.config.name);
+    }
+}
+
+/// `VRRP Track processes`.
+pub(super) fn processes(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.processes.is_empty() {
+        return;
+    }
+    line!(text, "------< VRRP Track processes >------");
+    let seconds = |delay: Duration| format!("{}s", fraction(delay));
+    let not = |running: bool| if running { "" } else { "not " };
+    for process in &snapshot.processes {
+        let config = &*process.config;
+        line!(text, " VRRP Track process = {}", config.name);
+        line!(text, "   Process = {}", config.process);
+        if !config.params.is_empty() {
+            line!(text, "   Parameters = {}", config.params.join(" "));
+        }
+        if config.param_match != ParamMatch::None {
+            line!(text, "   Param match = {}", param_match(config.param_match));
+        }
+        line!(text, "   Min processes = {}", config.quorum);
+        if let Some(most) = config.quorum_max {
+            line!(text, "   Max processes = {most}");
+        }
+        line!(text, "   Current processes = {}", process.current);
+        line!(text, "   Have quorum = {}", true_false(process.have_quorum));
+        line!(text, "   Weight = {}{}", config.weight, reverse(config.reverse));
+        line!(text, "   Terminate delay = {}", seconds(config.terminate_delay));
+        line!(text, "   Fork delay = {}", seconds(config.fork_delay));
+        line!(text, "   Fork delay timer {}running", not(process.fork_timer));
+        line!(
+            text,
+            "   Terminate delay timer {}running",
+            not(process.terminate_timer)
+        );
+        line!(text, "   Full command = {}", true_false(config.full_command));
+        tracking_instances(text, &snapshot.config, Kind::Process, &config.name);
+    }
+}
+
+/// keepalived's word for `param_match`.
+pub(super) fn param_match(kind: ParamMatch) -> &'static str {
+    match kind {
+        ParamMatch::None => "none",
+        ParamMatch::Exact => "exact",
+        ParamMatch::Partial => "partial",
+        ParamMatch::Initial => "initial",
+    }
+}
+
+/// What is tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `vrrp_script`.
+    Script,
+    /// `track_file`.
+    File,
+    /// `vrrp_track_process`.
+    Process,
+    /// `bfd_instance`.
+    Bfd,
+}
+
+/// `Tracking instances`: the instances that `name` matters to, themselves or by their sync group.
+pub(super) fn tracking_instances(text: &mut Text, config: &Configuration, kind: Kind, name: &str) {
+    line!(text, "   Tracking instances :");
+    for instance in &config.instances {
+        let own = match kind {
+            Kind::Script => &instance.track_scripts,
+            Kind::File => &instance.track_files,
+            Kind::Process => &instance.track_processes,
+            Kind::Bfd => &instance.track_bfd,
+        };
+        let group = config
+            .sync_groups
+            .iter()
+            .find(|group| group.members.contains(&instance.name));
+        let of_group = group.map_or(&[][..], |group| group_list(group, kind));
+        if let Some(tracked) = own.iter().chain(of_group).find(|tracked| tracked.name == name) {
+            let reverse = reverse(tracked.reverse);
+            line!(text, "     {}, weight {}{reverse}", instance.name, tracked.weight);
+        }
+    }
+}
+
+fn group_list(group: &SyncGroup, kind: Kind) -> &[Tracked] {
+    match kind {
+        Kind::Script => &group.track_scripts,
+        Kind::File => &group.track_files,
+        Kind::Process => &group.track_processes,
+        Kind::Bfd => &group.track_bfd,
+    }
+}
+
+fn none_or(address: Option<IpAddr>) -> String {
+    address.map_or("(none)".into(), |address| address.to_string())
+}
