@@ -1,3 +1,4 @@
 //! The running program: the only place that wires things together.
 
+pub mod dumps;
 pub mod logging;

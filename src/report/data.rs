@@ -1,6 +1,6 @@
 //! The data files of SIGUSR1, and what `-d` prints.
 
-use super::{Text, UtcOffset, bfd, globals, interfaces, routes, vrrp};
+use super::{LocalText, Text, bfd, globals, interfaces, routes, vrrp};
 use crate::state::snapshot::Snapshot;
 
 /// When a text is printed.
@@ -13,36 +13,36 @@ pub(super) enum Moment {
 }
 
 /// `keepalived.data`: what keepalived's VRRP process writes.
-pub fn vrrp(snapshot: &Snapshot, offset: UtcOffset) -> String {
-    render(snapshot, offset, Moment::Running)
+pub fn vrrp(snapshot: &Snapshot, local: LocalText) -> String {
+    render(snapshot, local, Moment::Running)
 }
 
 /// What `-d` prints of the VRRP side, made of [`Snapshot::initial`].
-pub fn configuration(snapshot: &Snapshot, offset: UtcOffset) -> String {
-    render(snapshot, offset, Moment::Start)
+pub fn configuration(snapshot: &Snapshot, local: LocalText) -> String {
+    render(snapshot, local, Moment::Start)
 }
 
 /// `keepalived_parent.data`: the global definitions as keepalived's parent process knows them,
 /// before the VRRP process has completed them.
-pub fn parent(snapshot: &Snapshot, _offset: UtcOffset) -> String {
+pub fn parent(snapshot: &Snapshot) -> String {
     let mut text = Text::default();
     globals::write(&mut text, &snapshot.config, globals::View::Parent);
     text.0
 }
 
-fn render(snapshot: &Snapshot, offset: UtcOffset, moment: Moment) -> String {
+fn render(snapshot: &Snapshot, local: LocalText, moment: Moment) -> String {
     let mut text = Text::default();
     globals::write(&mut text, &snapshot.config, globals::View::Vrrp);
-    interfaces::garp_groups(&mut text, &snapshot.garp_groups, offset);
+    interfaces::garp_groups(&mut text, &snapshot.garp_groups, local);
     routes::write_static(&mut text, &snapshot.config);
     vrrp::track_groups(&mut text, &snapshot.config);
-    vrrp::instances(&mut text, snapshot, offset, moment);
+    vrrp::instances(&mut text, snapshot, local, moment);
     vrrp::sockets(&mut text, snapshot);
     vrrp::sync_groups(&mut text, snapshot);
     vrrp::scripts(&mut text, snapshot);
     vrrp::files(&mut text, snapshot);
     vrrp::processes(&mut text, snapshot);
     bfd::tracked(&mut text, snapshot);
-    interfaces::write(&mut text, snapshot, offset);
+    interfaces::write(&mut text, snapshot, local);
     text.0
 }

@@ -1,6 +1,6 @@
 //! Interfaces, and the paces of gratuitous ARPs on them.
 
-use super::{Text, UtcOffset, fraction, full_stamp, line, true_false};
+use super::{LocalText, Text, fraction, full_stamp, line, true_false};
 use crate::model::vrrp::Instance;
 use crate::model::{Address, Configuration, IpNetwork};
 use crate::state::Interface;
@@ -18,7 +18,7 @@ const ARPHRD_INFINIBAND: u16 = 32;
 const ARPHRD_LOOPBACK: u16 = 772;
 
 /// `Gratuitous ARP delays`.
-pub(super) fn garp_groups(text: &mut Text, groups: &[GarpGroupSnapshot], offset: UtcOffset) {
+pub(super) fn garp_groups(text: &mut Text, groups: &[GarpGroupSnapshot], local: LocalText) {
     if groups.is_empty() {
         return;
     }
@@ -27,11 +27,11 @@ pub(super) fn garp_groups(text: &mut Text, groups: &[GarpGroupSnapshot], offset:
         line!(text, "------< GARP delay group >------");
         if let Some(interval) = group.config.garp_interval {
             line!(text, " GARP interval = {}", fraction(interval));
-            line!(text, " GARP next time {}", full_stamp(group.garp_next, offset));
+            line!(text, " GARP next time {}", full_stamp(group.garp_next, local));
         }
         if let Some(interval) = group.config.gna_interval {
             line!(text, " GNA interval = {}", fraction(interval));
-            line!(text, " GNA next time {}", full_stamp(group.gna_next, offset));
+            line!(text, " GNA next time {}", full_stamp(group.gna_next, local));
         }
         line!(text, " Interfaces");
         for interface in &group.config.interfaces {
@@ -41,17 +41,17 @@ pub(super) fn garp_groups(text: &mut Text, groups: &[GarpGroupSnapshot], offset:
 }
 
 /// `Interfaces`.
-pub(super) fn write(text: &mut Text, snapshot: &Snapshot, offset: UtcOffset) {
+pub(super) fn write(text: &mut Text, snapshot: &Snapshot, local: LocalText) {
     if snapshot.interfaces.is_empty() {
         return;
     }
     line!(text, "------< Interfaces >------");
     for interface in &snapshot.interfaces {
-        write_one(text, snapshot, interface, offset);
+        write_one(text, snapshot, interface, local);
     }
 }
 
-fn write_one(text: &mut Text, snapshot: &Snapshot, taken: &InterfaceSnapshot, offset: UtcOffset) {
+fn write_one(text: &mut Text, snapshot: &Snapshot, taken: &InterfaceSnapshot, local: LocalText) {
     let config = &snapshot.config;
     let interface = &*taken.interface;
     line!(text, " Name = {}", interface.name);
@@ -135,7 +135,7 @@ fn write_one(text: &mut Text, snapshot: &Snapshot, taken: &InterfaceSnapshot, of
         line!(
             text,
             "   {not} forwarding. Last checked {}",
-            full_stamp(Some(checked), offset)
+            full_stamp(Some(checked), local)
         );
     }
     let tracking = tracking(config, &interface.name);

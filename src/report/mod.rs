@@ -9,19 +9,17 @@ pub mod interfaces;
 pub mod json;
 pub mod routes;
 pub mod stats;
-pub mod version;
 pub mod vrrp;
 
 pub use json::json;
 pub use stats::stats;
-pub use version::version;
 
 use crate::model::script::Command;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds east of UTC of the local time at a moment. The caller knows the time zone, we do not.
-pub type UtcOffset<'a> = &'a dyn Fn(SystemTime) -> i32;
+/// Writes a moment as people read it, `Sun Nov 22 10:00:00.123456 2026`. The caller knows the time zone.
+pub type LocalText<'a> = &'a dyn Fn(SystemTime) -> String;
 
 /// A text being put together, line by line.
 #[derive(Default)]
@@ -49,47 +47,8 @@ fn stamp(time: Option<SystemTime>) -> String {
 }
 
 /// `seconds.micro (Sun Nov 22 10:00:00.123456 2026)`.
-fn full_stamp(time: Option<SystemTime>, offset: UtcOffset) -> String {
-    let since = since_epoch(time);
-    let east = i64::from(offset(time.unwrap_or(UNIX_EPOCH)));
-    let local = i64::try_from(since.as_secs())
-        .unwrap_or(i64::MAX)
-        .saturating_add(east);
-    let (day, second) = (local.div_euclid(86_400), local.rem_euclid(86_400));
-    let (year, month, day_of_month) = civil(day);
-    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    format!(
-        "{} ({} {} {:2} {:02}:{:02}:{:02}.{:06} {year})",
-        stamp(time),
-        WEEKDAYS[usize::try_from(day.rem_euclid(7)).unwrap_or(0)],
-        MONTHS[month],
-        day_of_month,
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_micros(),
-    )
-}
-
-/// Year, month (0 to 11) and day of the month of a day counted from 1970-01-01 (Gregorian).
-fn civil(day: i64) -> (i64, usize, i64) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 {
-        from_march + 2
-    } else {
-        from_march - 10
-    };
-    let year = year_of_era + era * 400 + i64::from(month < 2);
-    let month = usize::try_from(month).unwrap_or(0).min(11);
-    (year, month, of_year - (153 * from_march + 2) / 5 + 1)
+fn full_stamp(time: Option<SystemTime>, local: LocalText) -> String {
+    format!("{} ({})", stamp(time), local(time.unwrap_or(UNIX_EPOCH)))
 }
 
 fn since_epoch(time: Option<SystemTime>) -> Duration {
@@ -142,31 +101,14 @@ mod tests {
 
     #[test]
     fn a_stamp_has_seconds_and_the_local_date() {
-        let time = UNIX_EPOCH + Duration::from_micros(1_795_552_175_750_869);
+        let time = UNIX_EPOCH + Duration::from_micros(1_795_552_175_050_869);
+        let local = |_| "Tue Nov 24 20:29:35.050869 2026".to_owned();
+        assert_eq!(stamp(Some(time)), "1795552175.050869");
         assert_eq!(
-            full_stamp(Some(time), &|_| 0),
-            "1795552175.750869 (Tue Nov 24 20:29:35.750869 2026)"
+            full_stamp(Some(time), &local),
+            "1795552175.050869 (Tue Nov 24 20:29:35.050869 2026)"
         );
-        assert_eq!(
-            full_stamp(Some(time), &|_| 4 * 3600),
-            "1795552175.750869 (Wed Nov 25 00:29:35.750869 2026)"
-        );
-        assert_eq!(
-            full_stamp(None, &|_| 0),
-            "0.000000 (Thu Jan  1 00:00:00.000000 1970)"
-        );
-        assert_eq!(
-            full_stamp(None, &|_| -3600),
-            "0.000000 (Wed Dec 31 23:00:00.000000 1969)"
-        );
-    }
-
-    #[test]
-    fn leap_days_are_counted() {
-        assert_eq!(civil(11_016), (2000, 1, 29));
-        assert_eq!(civil(11_017), (2000, 2, 1));
-        assert_eq!(civil(20_453), (2025, 11, 31));
-        assert_eq!(civil(20_454), (2026, 0, 1));
+        assert_eq!(stamp(None), "0.000000");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::data::Moment;
 use super::routes::{address, route, rule};
 use super::{
-    Text, UtcOffset, command, enabled, fraction, full_stamp, line, seconds, stamp, true_false, yes_no,
+    LocalText, Text, command, enabled, fraction, full_stamp, line, seconds, stamp, true_false, yes_no,
 };
 use crate::model::route::Family;
 use crate::model::script::NotifyScripts;
@@ -36,13 +36,13 @@ pub(super) fn track_groups(text: &mut Text, config: &Configuration) {
 }
 
 /// `VRRP Topology`.
-pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, offset: UtcOffset, moment: Moment) {
+pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, local: LocalText, moment: Moment) {
     if snapshot.instances.is_empty() {
         return;
     }
     line!(text, "------< VRRP Topology >------");
     for instance in &snapshot.instances {
-        head(text, instance, offset, moment);
+        head(text, instance, local, moment);
         interface(text, snapshot, instance);
         settings(text, instance, moment);
         authentication(text, &instance.config);
@@ -57,7 +57,7 @@ pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, offset: UtcOffset,
     }
 }
 
-fn head(text: &mut Text, taken: &InstanceSnapshot, offset: UtcOffset, moment: Moment) {
+fn head(text: &mut Text, taken: &InstanceSnapshot, local: LocalText, moment: Moment) {
     let config = &*taken.config;
     let running = moment == Moment::Running;
     line!(text, " VRRP Instance = {}", config.name);
@@ -108,10 +108,10 @@ fn head(text: &mut Text, taken: &InstanceSnapshot, offset: UtcOffset, moment: Mo
     line!(
         text,
         "   Last transition = {}",
-        full_stamp(taken.last_transition, offset)
+        full_stamp(taken.last_transition, local)
     );
     match taken.read_timeout {
-        Some(timeout) => line!(text, "   Read timeout = {}", full_stamp(Some(timeout), offset)),
+        Some(timeout) => line!(text, "   Read timeout = {}", full_stamp(Some(timeout), local)),
         None => line!(text, "   Read timeout = DISABLED"),
     }
     line!(
