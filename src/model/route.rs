@@ -98,7 +98,7 @@ pub struct Route {
     pub tos: u8,
     /// `table`; `None` is main.
     pub table: Option<u32>,
-    /// `protocol`; `None` is keepalived's (18).
+    /// `protocol`: keepalived's (18) unless `no_track`; then what the line says, if it does.
     pub protocol: Option<u8>,
     /// `scope`.
     pub scope: Option<u8>,
@@ -185,7 +185,7 @@ pub struct Rule {
     pub tunnel_id: Option<u64>,
     /// `uidrange`.
     pub uid_range: Option<(u32, u32)>,
-    /// `protocol`; `None` is keepalived's (18).
+    /// `protocol`: keepalived's (18) unless `no_track`; then what the line says, if it does.
     pub protocol: Option<u8>,
     /// `ipproto`.
     pub ip_protocol: Option<u8>,

@@ -1,7 +1,5 @@
 //! Addresses with a prefix length, as address, route and rule lines have them.
 
-#![allow(dead_code)]
-
 use super::Word;
 use super::value::{Strictness, unsigned};
 use crate::config::{Class, read::Context};

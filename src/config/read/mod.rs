@@ -4,9 +4,12 @@
 pub mod address;
 mod ip;
 mod names;
+pub mod route;
+pub mod rule;
 #[cfg(test)]
 mod testing;
 mod value;
+mod words;
 
 use super::block::Sections;
 use super::diagnostic::{Class, Pass, Span};

@@ -1,7 +1,5 @@
 //! Names of numbers that iproute2 keeps: routing tables, protocols, scopes, traffic classes, realms, groups.
 
-#![allow(dead_code)]
-//!
 //! A name is looked for in /etc/iproute2 and /usr/share/iproute2 (also in `NAME.d/*.conf`), then among
 //! those that every system has.
 
