@@ -211,7 +211,7 @@ impl Reader {
         if let Some(kind) = kind(&word.text) {
             self.route.kind = kind;
             return match words.peek() {
-                Some(text) if text == "to" => Ok(()),
+                Some("to") => Ok(()),
                 Some(_) => {
                     let destination = words.value(context)?;
                     self.destination(destination, context)
