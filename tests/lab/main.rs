@@ -7,7 +7,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bad_input;
+mod impaired;
 mod interop;
+mod kernel;
+mod pair;
+mod process;
+mod reload;
 mod scenarios;
 
 use common::runner::{Test, run};
@@ -36,7 +42,24 @@ fn main() -> ExitCode {
             interop::unicast,
             interop::frr_version_3_ipv4,
             interop::frr_version_3_ipv6,
+            process::refuses_to_start_beside_a_running_one,
+            process::background_mode_writes_pid_files_first,
+            process::killed_and_restarted_leaves_no_address_twice,
+            process::dumps_on_signals,
+            kernel::deleted_address_is_put_back,
+            kernel::interface_down_and_up,
+            kernel::interface_deleted_and_made_again,
+            kernel::sync_group_moves_together,
+            impaired::partition_and_heal,
+            impaired::lost_adverts,
+            reload::to_a_bad_file_is_refused,
+            reload::changes_are_applied_in_place,
         ],
-        alone: []
+        alone: [
+            bad_input::a_few_bad_packets,
+            bad_input::very_many_bad_packets,
+            bad_input::dead_log_sink_costs_no_advert,
+            reload::of_250_masters_is_not_noticed,
+        ]
     ))
 }
