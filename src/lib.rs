@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod model;
+pub mod net;
 pub mod report;
 pub mod state;
 pub mod sys;

@@ -1,4 +1,5 @@
 //! The running program: the only place that wires things together.
 
 pub mod dumps;
+pub mod kernel;
 pub mod logging;

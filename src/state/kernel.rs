@@ -123,6 +123,8 @@ pub enum KernelReport {
         /// Its name.
         name: String,
     },
+    /// A `Configure` is in force: what was left behind is removed.
+    Configured,
     /// A claim or release is done.
     Applied {
         /// Instance.

@@ -1,0 +1,543 @@
+//! The kernel thread: whatever takes the kernel's rtnl lock is done here, so that the VRRP thread never waits
+//! for it. It decides nothing: it makes the kernel hold what the instances claim, and reports.
+
+use crate::model::globals::Buffer;
+use crate::net::addresses;
+use crate::net::adverts::{AdvertSockets, SocketSpec};
+use crate::net::announce::{Announcer, Pacing};
+use crate::net::channel::Channel;
+use crate::net::desired::{Desired, Key, Outcome};
+use crate::net::firewall::Firewall;
+use crate::net::links::{Change, Table};
+use crate::net::monitor::{Monitor, Seen, suspect};
+use crate::state::InterfaceAddress;
+use crate::state::kernel::{KernelReport, KernelRequest, KernelSettings};
+use crate::sys::{clock, netlink, poll};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tracing::{debug, error, info};
+
+/// Requests of one send: about a millisecond of the kernel's time.
+const SLICE: usize = 64;
+/// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
+const MOST_ANNOUNCES: usize = 4096;
+
+/// Sockets for one spec, or why there are none.
+pub type Opened = (SocketSpec, io::Result<AdvertSockets>);
+
+enum Order {
+    Request(KernelRequest),
+    Open {
+        specs: Vec<(SocketSpec, u32)>,
+        done: Box<dyn FnOnce(Vec<Opened>) + Send>,
+    },
+    Close(Vec<AdvertSockets>),
+}
+
+/// Talks to the kernel thread. Nothing here waits.
+#[derive(Clone)]
+pub struct KernelHandle {
+    orders: Sender<Order>,
+    waker: Arc<poll::Waker>,
+    announces: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for KernelHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KernelHandle")
+    }
+}
+
+impl KernelHandle {
+    /// Orders something. Orders are begun in the order in which they are given.
+    pub fn send(&self, request: KernelRequest) {
+        if matches!(request, KernelRequest::Announce { .. })
+            && self.announces.fetch_add(1, Ordering::Relaxed) >= MOST_ANNOUNCES
+        {
+            self.announces.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.order(Order::Request(request));
+    }
+
+    /// Opens advert sockets and joins their groups, each with its receive buffer in bytes (0 is the kernel's
+    /// default); `done` is called on the kernel thread.
+    pub fn open_sockets(
+        &self,
+        specs: Vec<(SocketSpec, u32)>,
+        done: impl FnOnce(Vec<Opened>) + Send + 'static,
+    ) {
+        self.order(Order::Open {
+            specs,
+            done: Box::new(done),
+        });
+    }
+
+    /// Closes sockets: leaving a group takes the rtnl lock too, so that dropping them elsewhere can wait.
+    pub fn close_sockets(&self, sockets: Vec<AdvertSockets>) {
+        self.order(Order::Close(sockets));
+    }
+
+    fn order(&self, order: Order) {
+        // The thread ends only after Stop; what is asked for later has no one to ask for it.
+        let _ = self.orders.send(order);
+        self.waker.wake();
+    }
+}
+
+/// Starts the thread. All interfaces are reported before anything else. `report` is called on the thread and
+/// must not wait.
+pub fn spawn(
+    settings: KernelSettings,
+    report: impl Fn(KernelReport) + Send + 'static,
+) -> io::Result<(KernelHandle, JoinHandle<()>)> {
+    let monitor = Monitor::open()?;
+    debug!(target: "vrrp", "Registering Kernel netlink reflector");
+    let mut channel = Channel::open(netlink::ROUTE, settings.command_buffer)?;
+    debug!(target: "vrrp", "Registering Kernel netlink command channel");
+    let table = Table::read(&mut channel)?;
+    let announcer = Announcer::open()?;
+    let (orders, inbox) = self::channel();
+    let waker = Arc::new(poll::Waker::new()?);
+    let announces = Arc::new(AtomicUsize::new(0));
+    let handle = KernelHandle {
+        orders,
+        waker: waker.clone(),
+        announces: announces.clone(),
+    };
+    let mut kernel = Kernel {
+        inbox,
+        waker,
+        announces,
+        report: Box::new(report),
+        channel,
+        monitor,
+        table,
+        announcer,
+        firewall: Firewall::default(),
+        desired: Desired::default(),
+        settings: KernelSettings::default(),
+        promoted: BTreeMap::new(),
+        changed: BTreeSet::new(),
+        stopping: None,
+    };
+    kernel.configure(settings);
+    let thread = std::thread::Builder::new()
+        .name("kernel".into())
+        .spawn(move || kernel.run())?;
+    Ok((handle, thread))
+}
+
+struct Kernel {
+    inbox: Receiver<Order>,
+    waker: Arc<poll::Waker>,
+    announces: Arc<AtomicUsize>,
+    report: Box<dyn Fn(KernelReport) + Send>,
+    channel: Channel,
+    monitor: Monitor,
+    table: Table,
+    announcer: Announcer,
+    firewall: Firewall,
+    desired: Desired,
+    settings: KernelSettings,
+    /// Interfaces of which promote_secondaries was set, and what it was.
+    promoted: BTreeMap<String, String>,
+    /// Interfaces to be reported.
+    changed: BTreeSet<u32>,
+    /// Stop was ordered; keep the addresses?
+    stopping: Option<bool>,
+}
+
+impl Kernel {
+    fn run(mut self) {
+        self.changed = self.table.iter().map(|interface| interface.index).collect();
+        self.report_changed();
+        loop {
+            self.waker.clear();
+            self.take_orders();
+            let more = self.look();
+            let worked = self.slice();
+            if worked || more {
+                continue;
+            }
+            self.announcer.run(&self.table, clock::monotonic());
+            if let Some(keep) = self.stopping
+                && self.desired.is_idle()
+            {
+                self.stop(keep);
+                return;
+            }
+            if let Err(error) = self.wait() {
+                error!(target: "vrrp", "kernel thread: cannot wait for events: {error}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let deadline = [self.announcer.deadline(), self.desired.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(clock::monotonic())));
+        poll::readable(&[self.waker.as_fd(), self.monitor.as_fd()], timeout)?;
+        Ok(())
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.inbox.try_recv() {
+            match order {
+                Order::Request(request) => self.request(request),
+                Order::Open { specs, done } => {
+                    let open =
+                        |(spec, buffer): (SocketSpec, u32)| (spec.clone(), AdvertSockets::open(spec, buffer));
+                    done(specs.into_iter().map(open).collect());
+                }
+                Order::Close(sockets) => drop(sockets),
+            }
+        }
+    }
+
+    fn request(&mut self, request: KernelRequest) {
+        let mut out = Vec::new();
+        match request {
+            KernelRequest::Configure {
+                instances,
+                settings,
+                clean,
+            } => {
+                self.configure(*settings);
+                if clean
+                    && instances.iter().any(|instance| {
+                        instance.accept == crate::model::vrrp::Accept::Disabled && !instance.owner
+                    })
+                {
+                    self.firewall.clean();
+                }
+                self.desired.configure(instances, clean, &self.table, &mut out);
+                self.set_promote_secondaries(self.desired.promote_secondaries());
+                self.carry_out(out);
+                // What is left over is gone before anybody hears that the configuration is in force.
+                while clean && self.slice() {}
+                (self.report)(KernelReport::Configured);
+                return;
+            }
+            KernelRequest::Claim {
+                instance,
+                epoch,
+                announce,
+            } => {
+                self.desired.claim(instance, epoch, announce, &mut out);
+            }
+            KernelRequest::Release { instance, epoch } => self.desired.release(instance, epoch, &mut out),
+            KernelRequest::Announce { instance, repeat } => {
+                self.announces.fetch_sub(1, Ordering::Relaxed);
+                self.desired.announce(instance, repeat, &self.table, &mut out);
+            }
+            KernelRequest::AnnounceSource {
+                instance,
+                source,
+                interface,
+            } => {
+                if let Some(name) = self.desired.name(instance) {
+                    let what = if source.is_ipv4() { "gratuitous ARP" } else { "NA" };
+                    debug!(target: "vrrp", VRRP_INSTANCE = %name, "{name}: sending {what} for {source}");
+                }
+                self.announcer
+                    .announce_source(&self.table, clock::monotonic(), interface, source);
+            }
+            KernelRequest::Resync => self.resynchronize(true),
+            KernelRequest::Stop { keep } => {
+                self.stopping = Some(keep);
+                if !keep {
+                    self.desired.release_all(&mut out);
+                }
+            }
+        }
+        self.carry_out(out);
+    }
+
+    fn configure(&mut self, settings: KernelSettings) {
+        self.announcer.configure(Pacing {
+            garp_interval: settings.garp_interval,
+            gna_interval: settings.gna_interval,
+            groups: settings.garp_groups.clone(),
+        });
+        if settings.monitor_buffer != Buffer::default()
+            && settings.monitor_buffer != self.settings.monitor_buffer
+        {
+            self.monitor.configure(settings.monitor_buffer);
+        }
+        self.firewall.configure(
+            &settings.nftables_table,
+            settings.nftables_priority,
+            settings.nftables_ifindex,
+            settings.nftables_counters,
+        );
+        self.settings = settings;
+    }
+
+    /// Carries out one slice; false when there was nothing to do.
+    fn slice(&mut self) -> bool {
+        // The drop rules are in force before the first address is, and go after the last one.
+        self.firewall.flush(&self.table);
+        let mut after = Vec::new();
+        let steps = self
+            .desired
+            .slice(SLICE, clock::monotonic(), &self.table, &mut after);
+        let mut out = Vec::new();
+        if !steps.is_empty() {
+            let operations: Vec<_> = steps.iter().map(|step| step.operation()).collect();
+            match addresses::apply(&mut self.channel, &operations) {
+                Ok(results) => self.desired.done(&steps, &results, &mut out),
+                Err(error) => {
+                    error!(target: "vrrp",
+                        "netlink: {error} while addresses were set or removed; reading them again");
+                    self.desired.done(&steps, &vec![None; steps.len()], &mut out);
+                    self.resynchronize(false);
+                }
+            }
+        }
+        out.extend(after);
+        let worked = !steps.is_empty() || !out.is_empty();
+        self.carry_out(out);
+        worked
+    }
+
+    fn carry_out(&mut self, outcomes: Vec<Outcome>) {
+        let now = clock::monotonic();
+        for outcome in outcomes {
+            match self.desired.complete(outcome) {
+                Some(Outcome::Announce {
+                    instance,
+                    name,
+                    index,
+                    address,
+                    repeat,
+                }) => {
+                    self.announcer
+                        .announce(&self.table, now, (instance, &name), index, address, repeat);
+                }
+                Some(Outcome::Applied { instance, epoch, set }) => {
+                    // The firewall's last change and the announcements are out before anybody hears of it.
+                    self.announcer.flush(&self.table);
+                    (self.report)(KernelReport::Applied { instance, epoch, set });
+                }
+                Some(Outcome::Restored { instance, address }) => {
+                    (self.report)(KernelReport::AddressRestored { instance, address });
+                }
+                Some(Outcome::Block { addresses }) => self.firewall.block(&addresses),
+                Some(Outcome::Unblock { addresses }) => self.firewall.unblock(&addresses),
+                Some(Outcome::Cancel(instance)) => self.announcer.cancel(instance),
+                None => {}
+            }
+        }
+        self.announcer.flush(&self.table);
+        self.firewall.flush(&self.table);
+    }
+
+    /// Looks at the monitor; true when more is waiting.
+    fn look(&mut self) -> bool {
+        match self.monitor.look(&mut self.table) {
+            Seen::Changes { changes, more } => {
+                for change in changes {
+                    self.change(change);
+                }
+                if !more {
+                    self.report_changed();
+                }
+                more
+            }
+            Seen::Lost => {
+                self.resynchronize(false);
+                true
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Link {
+                index,
+                renamed_from,
+                new,
+            } => {
+                let Some(interface) = self.table.get(index).cloned() else {
+                    return;
+                };
+                if let Some(former) = renamed_from {
+                    info!(target: "vrrp", "Interface name has changed from {former} to {}", interface.name);
+                    self.desired.interface_gone(&former);
+                    (self.report)(KernelReport::InterfaceGone { index, name: former });
+                }
+                if new {
+                    self.link_line(&interface.name, "added");
+                }
+                if interface.is_up() {
+                    self.desired.interface_back(&interface.name, &self.table);
+                }
+                self.firewall.interfaces_changed();
+                self.changed.insert(index);
+            }
+            Change::LinkGone { interface } => {
+                self.link_line(&interface.name, "deleted");
+                // One of that name under another index may be there already.
+                if self.table.by_name(&interface.name).is_none() {
+                    self.desired.interface_gone(&interface.name);
+                }
+                self.changed.remove(&interface.index);
+                self.firewall.interfaces_changed();
+                (self.report)(KernelReport::InterfaceGone {
+                    index: interface.index,
+                    name: interface.name,
+                });
+            }
+            Change::AddressAdded { index, address } => self.address(index, &address, None),
+            Change::AddressRemoved { index, address, port } => self.address(index, &address, Some(port)),
+        }
+    }
+
+    fn link_line(&self, name: &str, what: &str) {
+        if self.desired.uses(name) {
+            info!(target: "vrrp", "Interface {name} {what}");
+        } else {
+            debug!(target: "vrrp", "Interface {name} {what}");
+        }
+    }
+
+    /// An address was added, or removed through the netlink port `removed`.
+    fn address(&mut self, index: u32, address: &InterfaceAddress, removed: Option<u32>) {
+        let Some(interface) = self.table.get(index) else {
+            return;
+        };
+        let (name, up) = (interface.name.clone(), interface.is_up());
+        let key = Key::found(&name, address);
+        let what = if removed.is_some() {
+            "removed from"
+        } else {
+            "added to"
+        };
+        let text = address.address;
+        let lost = removed.and_then(|port| Some((self.desired.lost(&key, clock::monotonic(), up)?, port)));
+        if self.settings.log_addresses {
+            info!(target: "vrrp", "Netlink reflector reports IP {text} {what} {name}");
+        } else if lost.is_some() {
+            debug!(target: "vrrp", "Netlink reflector reports IP {text} {what} {name}");
+        }
+        if let Some(((instance, delay), port)) = lost {
+            self.lost_line(instance, &key, port, delay);
+        }
+        // Our own changes are no news.
+        if !self.desired.is_configured(&key) {
+            self.changed.insert(index);
+        }
+    }
+
+    fn lost_line(&self, instance: crate::state::InstanceId, key: &Key, port: u32, delay: u64) {
+        // An address that went along with one that we removed ourselves.
+        if port == self.channel.port() {
+            return;
+        }
+        let who = suspect(port);
+        let name = self.desired.name(instance).unwrap_or_default();
+        let when = match delay {
+            0 => "putting it back".to_owned(),
+            delay => format!("putting it back in {:.1} s", delay as f64 / 1e9),
+        };
+        info!(target: "vrrp", VRRP_INSTANCE = %name,
+            "({name}) {} was removed from {} {who}; {when}", key.address, key.interface);
+    }
+
+    fn report_changed(&mut self) {
+        for index in std::mem::take(&mut self.changed) {
+            if let Some(interface) = self.table.get(index) {
+                (self.report)(KernelReport::Interface(Arc::new(interface.clone())));
+            }
+        }
+    }
+
+    /// Reads everything again. `all` reports every interface, else those that differ.
+    fn resynchronize(&mut self, all: bool) {
+        let table = match self.monitor.reread(&mut self.channel) {
+            Ok(table) => table,
+            Err(error) => {
+                error!(target: "vrrp", "netlink: cannot read links and addresses: {error}; trying again");
+                return;
+            }
+        };
+        let before = std::mem::replace(&mut self.table, table);
+        for old in before.iter() {
+            if self.table.get(old.index).is_none_or(|new| new.name != old.name) {
+                if self.table.by_name(&old.name).is_none() {
+                    self.desired.interface_gone(&old.name);
+                }
+                (self.report)(KernelReport::InterfaceGone {
+                    index: old.index,
+                    name: old.name.clone(),
+                });
+            }
+        }
+        for key in self.desired.resynchronize(&self.table) {
+            let up = self
+                .table
+                .by_name(&key.interface)
+                .is_some_and(|interface| interface.is_up());
+            if let Some((instance, delay)) = self.desired.lost(&key, clock::monotonic(), up) {
+                self.lost_line(instance, &key, 0, delay);
+            }
+        }
+        let names: Vec<String> = self
+            .table
+            .iter()
+            .filter(|interface| interface.is_up())
+            .map(|interface| interface.name.clone())
+            .collect();
+        for name in names {
+            self.desired.interface_back(&name, &self.table);
+        }
+        let changed = self
+            .table
+            .iter()
+            .filter(|new| all || before.get(new.index) != Some(new));
+        self.changed.extend(changed.map(|interface| interface.index));
+        self.firewall.interfaces_changed();
+        self.report_changed();
+    }
+
+    /// `promote_secondaries`: without it the kernel removes all addresses of a network along with its first one.
+    fn set_promote_secondaries(&mut self, wanted: BTreeSet<String>) {
+        let path = |name: &str| format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries");
+        self.promoted.retain(|name, before| {
+            let keep = wanted.contains(name);
+            if !keep {
+                let _ = std::fs::write(path(name), before.as_bytes());
+            }
+            keep
+        });
+        for name in wanted {
+            if self.promoted.contains_key(&name) {
+                continue;
+            }
+            let set = std::fs::read_to_string(path(&name))
+                .and_then(|before| std::fs::write(path(&name), "1").map(|()| before));
+            match set {
+                Ok(before) => drop(self.promoted.insert(name, before)),
+                Err(error) => info!(target: "vrrp", "cannot set promote_secondaries of {name}: {error}"),
+            }
+        }
+    }
+
+    fn stop(&mut self, keep: bool) {
+        if !keep {
+            self.firewall.remove();
+            self.set_promote_secondaries(BTreeSet::new());
+        }
+        (self.report)(KernelReport::Stopped);
+    }
+}

@@ -1,0 +1,942 @@
+//! What the instances claim, and what must be done so that the kernel holds just that. No system calls: the
+//! kernel thread carries out the slices and tells what became of them.
+//!
+//! An address is wanted as long as one claimed instance has it; it is removed when the last one has let it
+//! go. A slice is a few dozen requests, so that what comes in between (a release above all) waits for no more
+//! than that.
+
+use super::addresses::{Action, Operation};
+use super::links::Table;
+use super::message::Answer;
+use crate::model::Address;
+use crate::model::vrrp::Accept;
+use crate::state::kernel::KernelInstance;
+use crate::state::{InstanceId, InterfaceAddress};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tracing::{debug, info};
+
+/// Removals by others: the first is put right at once, the next after this, then twice as long, up to the last.
+const FIRST_DELAY: u64 = 100_000_000;
+const LAST_DELAY: u64 = 10_000_000_000;
+/// An address that has stayed for so long starts from the beginning.
+const CALM: u64 = 60_000_000_000;
+
+/// An address on an interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Interface name.
+    pub interface: String,
+    /// Address.
+    pub address: IpAddr,
+    /// Prefix length, of the peer when there is one.
+    pub prefix: u8,
+}
+
+impl Key {
+    /// Of a configured address.
+    pub fn of(address: &Address) -> Key {
+        Key {
+            interface: address.interface.clone(),
+            address: address.network.address,
+            prefix: address.peer.map_or(address.network.prefix, |peer| peer.prefix),
+        }
+    }
+
+    /// Of an address that the kernel told of.
+    pub fn found(interface: &str, address: &InterfaceAddress) -> Key {
+        Key {
+            interface: interface.to_owned(),
+            address: address.address,
+            prefix: address.prefix,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Owned {
+    config: KernelInstance,
+    /// `vips`, then `excluded_vips`.
+    addresses: Arc<[Address]>,
+    epoch: u64,
+    claimed: bool,
+    /// Packets per address of the last claim.
+    announce: u32,
+    set: BTreeSet<Key>,
+}
+
+impl Owned {
+    fn drops(&self) -> bool {
+        self.config.accept == Accept::Disabled && !self.config.owner && !self.addresses.is_empty()
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    instance: InstanceId,
+    name: Arc<str>,
+    epoch: u64,
+    action: Action,
+    addresses: Arc<[Address]>,
+    next: usize,
+    announce: u32,
+    /// Remove although it is wanted: it is added again with other properties.
+    force: bool,
+    report: bool,
+    /// Firewall elements go when this is done.
+    unblock: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Restore {
+    delay: u64,
+    last: u64,
+    due: Option<u64>,
+}
+
+/// One request of a slice.
+#[derive(Debug, Clone)]
+pub struct Step {
+    instance: InstanceId,
+    name: Arc<str>,
+    action: Action,
+    addresses: Arc<[Address]>,
+    place: usize,
+    index: u32,
+    announce: u32,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Job,
+    /// It was removed by somebody else.
+    Restore,
+    /// Its interface has come back.
+    Return,
+}
+
+impl Step {
+    /// The request.
+    pub fn operation(&self) -> Operation<'_> {
+        Operation {
+            action: self.action,
+            index: self.index,
+            address: &self.addresses[self.place],
+        }
+    }
+}
+
+/// What follows from what was done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Announce the address.
+    Announce {
+        /// Instance.
+        instance: InstanceId,
+        /// Its name.
+        name: Arc<str>,
+        /// Interface index.
+        index: u32,
+        /// Address.
+        address: IpAddr,
+        /// Packets.
+        repeat: u32,
+    },
+    /// A claim or release is done.
+    Applied {
+        /// Instance.
+        instance: InstanceId,
+        /// Epoch.
+        epoch: u64,
+        /// Which addresses are set.
+        set: Vec<bool>,
+    },
+    /// An address that somebody else had removed is there again.
+    Restored {
+        /// Instance.
+        instance: InstanceId,
+        /// Address.
+        address: IpAddr,
+    },
+    /// Packets to these addresses are dropped from now on; before they are added.
+    Block {
+        /// Addresses.
+        addresses: Arc<[Address]>,
+    },
+    /// And no longer; after they are removed.
+    Unblock {
+        /// Addresses.
+        addresses: Arc<[Address]>,
+    },
+    /// What is pending for the instance is not to be announced any more.
+    Cancel(InstanceId),
+}
+
+/// The desired state.
+#[derive(Debug, Default)]
+pub struct Desired {
+    instances: BTreeMap<InstanceId, Owned>,
+    wanted: BTreeMap<Key, u32>,
+    configured: BTreeSet<Key>,
+    releases: VecDeque<Job>,
+    claims: VecDeque<Job>,
+    returns: VecDeque<(InstanceId, Key)>,
+    restores: BTreeMap<Key, Restore>,
+    /// Removals of ours that the monitor has not told of yet.
+    expected: BTreeMap<Key, u32>,
+    started: bool,
+}
+
+impl Desired {
+    /// The whole set of instances.
+    pub fn configure(
+        &mut self,
+        instances: Vec<KernelInstance>,
+        clean: bool,
+        table: &Table,
+        out: &mut Vec<Outcome>,
+    ) {
+        let first = !std::mem::replace(&mut self.started, true);
+        let keep: BTreeSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
+        let gone: Vec<InstanceId> = self
+            .instances
+            .keys()
+            .filter(|id| !keep.contains(id))
+            .copied()
+            .collect();
+        for id in gone {
+            if let Some(owned) = self.instances.remove(&id)
+                && owned.claimed
+            {
+                self.let_go(id, &owned, 0, false, out);
+            }
+        }
+        let mut fresh = Vec::new();
+        for config in instances {
+            let addresses: Arc<[Address]> = config
+                .vips
+                .iter()
+                .chain(config.excluded_vips.iter())
+                .cloned()
+                .collect();
+            match self.instances.remove(&config.id) {
+                Some(before) => self.reconfigure(before, config, addresses, out),
+                None => {
+                    fresh.push(config.id);
+                    let owned = Owned {
+                        config,
+                        addresses,
+                        epoch: 0,
+                        claimed: false,
+                        announce: 0,
+                        set: BTreeSet::new(),
+                    };
+                    self.instances.insert(owned.config.id, owned);
+                }
+            }
+        }
+        self.configured = self
+            .instances
+            .values()
+            .flat_map(|owned| owned.addresses.iter().map(Key::of))
+            .collect();
+        // keepalived removes what an earlier run has left behind when it has read its configuration, and once
+        // more when an instance starts other than as address owner.
+        for id in &fresh {
+            self.instances.get(id).inspect(|owned| removing_lines(owned));
+        }
+        for id in &fresh {
+            let Some(owned) = self.instances.get(id) else {
+                continue;
+            };
+            if owned.config.owner {
+                continue;
+            }
+            if first && clean {
+                removing_lines(owned);
+            }
+            self.remove_leftovers(*id, table);
+        }
+    }
+
+    fn reconfigure(
+        &mut self,
+        before: Owned,
+        config: KernelInstance,
+        addresses: Arc<[Address]>,
+        out: &mut Vec<Outcome>,
+    ) {
+        let id = config.id;
+        let mut owned = Owned {
+            config,
+            addresses,
+            set: before.set.clone(),
+            ..before
+        };
+        if !owned.claimed {
+            self.instances.insert(id, owned);
+            return;
+        }
+        let was_dropping = Owned {
+            config: before.config,
+            addresses: before.addresses.clone(),
+            set: BTreeSet::new(),
+            ..owned
+        }
+        .drops();
+        let old = &before.addresses;
+        let same = |a: &Address, b: &Address| {
+            Address {
+                interface_given: false,
+                ..a.clone()
+            } == Address {
+                interface_given: false,
+                ..b.clone()
+            }
+        };
+        let removed: Vec<Address> = old
+            .iter()
+            .filter(|a| !owned.addresses.iter().any(|b| same(a, b)))
+            .cloned()
+            .collect();
+        let added = owned.addresses.iter().any(|a| !old.iter().any(|b| same(a, b)));
+        for address in old.iter() {
+            self.unwant(&Key::of(address));
+        }
+        for address in owned.addresses.iter() {
+            *self.wanted.entry(Key::of(address)).or_default() += 1;
+        }
+        let name = owned.config.name.clone();
+        for address in &removed {
+            owned.set.remove(&Key::of(address));
+            let network = address.network;
+            info!(target: "vrrp", VRRP_INSTANCE = %name,
+                "({name}) ip address {}{} dev {}, no longer exist",
+                network.address, length(address), address.interface);
+        }
+        if owned.drops() {
+            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+            out.push(Outcome::Block {
+                addresses: owned.addresses.clone(),
+            });
+        }
+        if was_dropping {
+            out.push(Outcome::Unblock {
+                addresses: before.addresses.clone(),
+            });
+        }
+        setting_lines(&owned);
+        if !removed.is_empty() {
+            // Its first address would otherwise be announced for five rounds more.
+            out.push(Outcome::Cancel(id));
+            self.releases.push_back(Job {
+                instance: id,
+                name: name.clone(),
+                epoch: owned.epoch,
+                action: Action::Remove,
+                addresses: removed.into(),
+                next: 0,
+                announce: 0,
+                force: true,
+                report: false,
+                unblock: false,
+            });
+        }
+        // A claim that is under way counts with the new list from its beginning.
+        let pending = self.claims.iter().any(|job| job.instance == id);
+        self.claims.retain(|job| job.instance != id);
+        if added || pending {
+            self.claims.push_back(claim_job(id, &owned));
+        } else {
+            out.push(Outcome::Applied {
+                instance: id,
+                epoch: owned.epoch,
+                set: flags(&owned),
+            });
+        }
+        self.instances.insert(id, owned);
+    }
+
+    /// Adds the addresses of an instance.
+    pub fn claim(&mut self, id: InstanceId, epoch: u64, announce: u32, out: &mut Vec<Outcome>) {
+        let Some(owned) = self.instances.get_mut(&id) else {
+            return;
+        };
+        if epoch <= owned.epoch {
+            return;
+        }
+        owned.epoch = epoch;
+        owned.announce = announce;
+        let name = &owned.config.name;
+        let again = std::mem::replace(&mut owned.claimed, true);
+        if !again {
+            for address in owned.addresses.iter() {
+                *self.wanted.entry(Key::of(address)).or_default() += 1;
+            }
+            if owned.drops() {
+                out.push(Outcome::Block {
+                    addresses: owned.addresses.clone(),
+                });
+            }
+        }
+        if owned.drops() {
+            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+        }
+        setting_lines(owned);
+        // What a release before it has not removed yet is not removed: it is wanted again.
+        self.claims.retain(|job| job.instance != id);
+        self.claims.push_back(claim_job(id, owned));
+    }
+
+    /// Removes them. Overtakes every claim, and ends an unfinished one of the same instance.
+    pub fn release(&mut self, id: InstanceId, epoch: u64, out: &mut Vec<Outcome>) {
+        let Some(mut owned) = self.instances.remove(&id) else {
+            return;
+        };
+        if epoch <= owned.epoch {
+            self.instances.insert(id, owned);
+            return;
+        }
+        owned.epoch = epoch;
+        if owned.claimed {
+            self.let_go(id, &owned, epoch, true, out);
+            owned.claimed = false;
+            owned.set.clear();
+        } else {
+            removing_lines(&owned);
+            out.push(Outcome::Applied {
+                instance: id,
+                epoch,
+                set: vec![false; owned.addresses.len()],
+            });
+        }
+        self.instances.insert(id, owned);
+    }
+
+    /// Removes the addresses of all instances.
+    pub fn release_all(&mut self, out: &mut Vec<Outcome>) {
+        let claimed: Vec<(InstanceId, u64)> = self
+            .instances
+            .iter()
+            .filter(|(_, owned)| owned.claimed)
+            .map(|(id, owned)| (*id, owned.epoch + 1))
+            .collect();
+        for (id, epoch) in claimed {
+            self.release(id, epoch, out);
+        }
+    }
+
+    fn let_go(&mut self, id: InstanceId, owned: &Owned, epoch: u64, report: bool, out: &mut Vec<Outcome>) {
+        removing_lines(owned);
+        for address in owned.addresses.iter() {
+            self.unwant(&Key::of(address));
+        }
+        self.claims.retain(|job| job.instance != id);
+        self.returns.retain(|(instance, _)| *instance != id);
+        out.push(Outcome::Cancel(id));
+        self.releases.push_back(Job {
+            instance: id,
+            name: owned.config.name.clone(),
+            epoch,
+            action: Action::Remove,
+            addresses: owned.addresses.clone(),
+            next: 0,
+            announce: 0,
+            force: false,
+            report,
+            unblock: owned.drops(),
+        });
+    }
+
+    fn remove_leftovers(&mut self, id: InstanceId, table: &Table) {
+        let Some(owned) = self.instances.get(&id) else {
+            return;
+        };
+        let left: Arc<[Address]> = owned
+            .addresses
+            .iter()
+            .filter(|address| is_there(table, &Key::of(address)))
+            .cloned()
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+        self.releases.push_back(Job {
+            instance: id,
+            name: owned.config.name.clone(),
+            epoch: 0,
+            action: Action::Remove,
+            addresses: left,
+            next: 0,
+            announce: 0,
+            force: false,
+            report: false,
+            unblock: false,
+        });
+    }
+
+    /// Announces the claimed addresses again.
+    pub fn announce(&self, id: InstanceId, repeat: u32, table: &Table, out: &mut Vec<Outcome>) {
+        let Some(owned) = self.instances.get(&id).filter(|owned| owned.claimed) else {
+            return;
+        };
+        // The unfinished claim announces what it adds.
+        if self.claims.iter().any(|job| job.instance == id) {
+            return;
+        }
+        for address in owned
+            .addresses
+            .iter()
+            .filter(|address| owned.set.contains(&Key::of(address)))
+        {
+            if let Some(interface) = table.by_name(&address.interface) {
+                out.push(Outcome::Announce {
+                    instance: id,
+                    name: owned.config.name.clone(),
+                    index: interface.index,
+                    address: address.network.address,
+                    repeat,
+                });
+            }
+        }
+    }
+
+    /// Name of an instance.
+    pub fn name(&self, id: InstanceId) -> Option<Arc<str>> {
+        self.instances.get(&id).map(|owned| owned.config.name.clone())
+    }
+
+    /// Interfaces of which secondary addresses are to stay when the first one goes.
+    pub fn promote_secondaries(&self) -> BTreeSet<String> {
+        self.instances
+            .values()
+            .filter(|owned| owned.config.promote_secondaries)
+            .map(|owned| owned.config.interface.clone())
+            .collect()
+    }
+
+    /// The address is one that an instance has, claimed or not.
+    pub fn is_configured(&self, key: &Key) -> bool {
+        self.configured.contains(key)
+    }
+
+    /// Some instance uses the interface.
+    pub fn uses(&self, interface: &str) -> bool {
+        self.configured.iter().any(|key| key.interface == interface)
+            || self
+                .instances
+                .values()
+                .any(|owned| owned.config.interface == interface)
+    }
+
+    /// Nothing is left to be done now.
+    pub fn is_idle(&self) -> bool {
+        self.releases.is_empty() && self.claims.is_empty() && self.returns.is_empty()
+    }
+
+    /// When the next removed address is to be put back.
+    pub fn deadline(&self) -> Option<u64> {
+        self.restores.values().filter_map(|restore| restore.due).min()
+    }
+
+    /// The next requests, at most `most`: releases, then what others have removed, then claims. Jobs that need
+    /// no request are done on the way.
+    pub fn slice(&mut self, most: usize, now: u64, table: &Table, out: &mut Vec<Outcome>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        while steps.len() < most {
+            let Some(mut job) = self.releases.pop_front() else {
+                break;
+            };
+            while steps.len() < most && job.next < job.addresses.len() {
+                let key = Key::of(&job.addresses[job.next]);
+                let wanted = !job.force && self.wanted.contains_key(&key);
+                if let Some(interface) = table.by_name(&key.interface).filter(|_| !wanted) {
+                    steps.push(job.step(interface.index));
+                }
+                job.next += 1;
+            }
+            if job.next < job.addresses.len() {
+                self.releases.push_front(job);
+                return steps;
+            }
+            self.finish_when_done(job, out);
+        }
+        if steps.is_empty() {
+            self.take_restores(most, now, table, &mut steps);
+        }
+        while steps.len() < most {
+            let Some(mut job) = self.claims.pop_front() else {
+                break;
+            };
+            while steps.len() < most && job.next < job.addresses.len() {
+                let key = Key::of(&job.addresses[job.next]);
+                match table.by_name(&key.interface) {
+                    Some(interface) => steps.push(job.step(interface.index)),
+                    None => debug!(target: "vrrp", VRRP_INSTANCE = %job.name,
+                        "({}) interface {} for address {} does not exist now; the address is added when it does",
+                        job.name, key.interface, key.address),
+                }
+                job.next += 1;
+            }
+            if job.next < job.addresses.len() {
+                self.claims.push_front(job);
+                return steps;
+            }
+            self.finish_when_done(job, out);
+        }
+        steps
+    }
+
+    fn take_restores(&mut self, most: usize, now: u64, table: &Table, steps: &mut Vec<Step>) {
+        while steps.len() < most {
+            let Some((id, key)) = self.returns.pop_front() else {
+                break;
+            };
+            self.push_one(id, &key, Why::Return, table, steps);
+        }
+        let due: Vec<Key> = self
+            .restores
+            .iter()
+            .filter(|(_, restore)| restore.due.is_some_and(|due| due <= now))
+            .map(|(key, _)| key.clone())
+            .take(most.saturating_sub(steps.len()))
+            .collect();
+        for key in due {
+            if let Some(restore) = self.restores.get_mut(&key) {
+                restore.due = None;
+                restore.last = now;
+            }
+            if let Some(id) = self.owner(&key) {
+                self.push_one(id, &key, Why::Restore, table, steps);
+            }
+        }
+    }
+
+    fn push_one(&self, id: InstanceId, key: &Key, why: Why, table: &Table, steps: &mut Vec<Step>) {
+        let Some(owned) = self.instances.get(&id).filter(|owned| owned.claimed) else {
+            return;
+        };
+        let place = owned
+            .addresses
+            .iter()
+            .position(|address| Key::of(address) == *key);
+        if let (Some(place), Some(interface)) = (place, table.by_name(&key.interface)) {
+            steps.push(Step {
+                instance: id,
+                name: owned.config.name.clone(),
+                action: Action::Add,
+                addresses: owned.addresses.clone(),
+                place,
+                index: interface.index,
+                announce: owned.announce,
+                why,
+            });
+        }
+    }
+
+    /// The job's last request is in the slice that is being made: what follows from its end is told with the
+    /// slice's results, since `done` is called before anything else happens.
+    fn finish_when_done(&mut self, job: Job, out: &mut Vec<Outcome>) {
+        if job.unblock {
+            out.push(Outcome::Unblock {
+                addresses: job.addresses.clone(),
+            });
+        }
+        if job.report {
+            // `set` is filled in by `complete`, after the results are known.
+            out.push(Outcome::Applied {
+                instance: job.instance,
+                epoch: job.epoch,
+                set: Vec::new(),
+            });
+        }
+    }
+
+    /// Takes in what became of a slice. `results` are as long as `steps`.
+    pub fn done(&mut self, steps: &[Step], results: &[Option<Answer>], out: &mut Vec<Outcome>) {
+        for (step, result) in steps.iter().zip(results) {
+            let address = &step.addresses[step.place];
+            let errno = result.as_ref().map_or(0, |answer| answer.errno);
+            match step.action {
+                Action::Remove => self.removed(step, address, errno, result),
+                Action::Add => self.added(step, address, errno, result, out),
+            }
+        }
+    }
+
+    fn removed(&mut self, step: &Step, address: &Address, errno: i32, result: &Option<Answer>) {
+        match errno {
+            0 => *self.expected.entry(Key::of(address)).or_default() += 1,
+            libc::EADDRNOTAVAIL | libc::ENODEV => {}
+            _ => complain(step, address, result),
+        }
+    }
+
+    fn added(
+        &mut self,
+        step: &Step,
+        address: &Address,
+        errno: i32,
+        result: &Option<Answer>,
+        out: &mut Vec<Outcome>,
+    ) {
+        let key = Key::of(address);
+        let is_set = matches!(errno, 0 | libc::EEXIST);
+        if !is_set {
+            complain(step, address, result);
+        }
+        let Some(owned) = self
+            .instances
+            .get_mut(&step.instance)
+            .filter(|owned| owned.claimed)
+        else {
+            return;
+        };
+        if is_set {
+            owned.set.insert(key);
+        } else {
+            owned.set.remove(&key);
+        }
+        // What was put back and is there all the same was not gone: no need to tell anybody.
+        if step.why != Why::Job && errno != 0 {
+            return;
+        }
+        if step.why == Why::Restore {
+            out.push(Outcome::Restored {
+                instance: step.instance,
+                address: address.network.address,
+            });
+        }
+        // keepalived announces also what the kernel has refused.
+        out.push(Outcome::Announce {
+            instance: step.instance,
+            name: step.name.clone(),
+            index: step.index,
+            address: address.network.address,
+            repeat: step.announce,
+        });
+    }
+
+    /// Fills in which addresses are set, after the results of the slice were taken in.
+    pub fn complete(&self, outcome: Outcome) -> Option<Outcome> {
+        match outcome {
+            Outcome::Applied { instance, epoch, .. } => {
+                let owned = self.instances.get(&instance)?;
+                // Overtaken: the newer one will report.
+                (owned.epoch == epoch).then(|| Outcome::Applied {
+                    instance,
+                    epoch,
+                    set: flags(owned),
+                })
+            }
+            other => Some(other),
+        }
+    }
+
+    /// An address was removed. When an instance wants it, tells after how long it will be put back, and whose
+    /// it is; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
+    pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<(InstanceId, u64)> {
+        if let Some(count) = self.expected.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.expected.remove(key);
+            }
+            if !self.wanted.contains_key(key) {
+                return None;
+            }
+            // Removed by us and wanted again since: the claim has added it, or is about to.
+            return None;
+        }
+        let id = self.owner(key)?;
+        let owned = self.instances.get_mut(&id)?;
+        if !owned.set.remove(key) {
+            return None;
+        }
+        let watched = owned
+            .addresses
+            .iter()
+            .any(|address| !address.no_track && Key::of(address) == *key);
+        if !watched || !interface_up {
+            return None;
+        }
+        Some((id, self.schedule(key, now)))
+    }
+
+    fn schedule(&mut self, key: &Key, now: u64) -> u64 {
+        let before = self
+            .restores
+            .get(key)
+            .filter(|restore| now.saturating_sub(restore.last) < CALM);
+        let delay = match before {
+            None => 0,
+            Some(Restore { delay: 0, .. }) => FIRST_DELAY,
+            Some(Restore { delay, .. }) => (delay * 2).min(LAST_DELAY),
+        };
+        let restore = Restore {
+            delay,
+            last: now,
+            due: Some(now + delay),
+        };
+        self.restores.insert(key.clone(), restore);
+        delay
+    }
+
+    /// An interface is there, or is up again: what is claimed on it and not there is added.
+    pub fn interface_back(&mut self, name: &str, table: &Table) {
+        for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
+            if self.claims.iter().any(|job| job.instance == *id) {
+                continue;
+            }
+            for address in owned.addresses.iter().filter(|address| address.interface == name) {
+                let key = Key::of(address);
+                if !is_there(table, &key) && !self.returns.contains(&(*id, key.clone())) {
+                    self.returns.push_back((*id, key));
+                }
+            }
+        }
+    }
+
+    /// An interface is gone, and its addresses with it.
+    pub fn interface_gone(&mut self, name: &str) {
+        for owned in self.instances.values_mut() {
+            owned.set.retain(|key| key.interface != name);
+        }
+        self.restores.retain(|key, _| key.interface != name);
+        self.expected.retain(|key, _| key.interface != name);
+    }
+
+    /// Messages of the monitor were lost; `table` is fresh. Returns what is claimed, was set, and is gone.
+    pub fn resynchronize(&mut self, table: &Table) -> Vec<Key> {
+        self.expected.clear();
+        self.instances
+            .values()
+            .flat_map(|owned| owned.set.iter())
+            .filter(|key| !is_there(table, key))
+            .cloned()
+            .collect()
+    }
+
+    fn owner(&self, key: &Key) -> Option<InstanceId> {
+        self.wanted.get(key)?;
+        self.instances
+            .iter()
+            .find(|(_, owned)| {
+                owned.claimed && owned.addresses.iter().any(|address| Key::of(address) == *key)
+            })
+            .map(|(id, _)| *id)
+    }
+
+    fn unwant(&mut self, key: &Key) {
+        if let Some(count) = self.wanted.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.wanted.remove(key);
+                self.restores.remove(key);
+            }
+        }
+    }
+}
+
+impl Job {
+    fn step(&self, index: u32) -> Step {
+        Step {
+            instance: self.instance,
+            name: self.name.clone(),
+            action: self.action,
+            addresses: self.addresses.clone(),
+            place: self.next,
+            index,
+            announce: self.announce,
+            why: Why::Job,
+        }
+    }
+}
+
+fn claim_job(id: InstanceId, owned: &Owned) -> Job {
+    Job {
+        instance: id,
+        name: owned.config.name.clone(),
+        epoch: owned.epoch,
+        action: Action::Add,
+        addresses: owned.addresses.clone(),
+        next: 0,
+        announce: owned.announce,
+        force: false,
+        report: true,
+        unblock: false,
+    }
+}
+
+fn flags(owned: &Owned) -> Vec<bool> {
+    owned
+        .addresses
+        .iter()
+        .map(|address| owned.set.contains(&Key::of(address)))
+        .collect()
+}
+
+fn is_there(table: &Table, key: &Key) -> bool {
+    table.by_name(&key.interface).is_some_and(|interface| {
+        interface
+            .addresses
+            .iter()
+            .any(|found| found.address == key.address && found.prefix == key.prefix)
+    })
+}
+
+/// keepalived prints a prefix length only when the address is not alone in its network.
+fn length(address: &Address) -> String {
+    let whole = if address.network.address.is_ipv4() {
+        32
+    } else {
+        128
+    };
+    match address.network.prefix {
+        prefix if prefix == whole => String::new(),
+        prefix => format!("/{prefix}"),
+    }
+}
+
+fn setting_lines(owned: &Owned) {
+    lines(owned, "setting");
+}
+
+fn removing_lines(owned: &Owned) {
+    lines(owned, "removing");
+    if owned.drops() {
+        let name = &owned.config.name;
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing firewall drop rule");
+    }
+}
+
+fn lines(owned: &Owned, what: &str) {
+    let name = &owned.config.name;
+    if !owned.config.vips.is_empty() {
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} VIPs.");
+    }
+    if !owned.config.excluded_vips.is_empty() {
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} E-VIPs.");
+    }
+}
+
+/// keepalived's line about a refused request, and one of ours that says which address it was and why.
+fn complain(step: &Step, address: &Address, result: &Option<Answer>) {
+    let Some(answer) = result else { return };
+    let (request, number) = match step.action {
+        Action::Add => ("RTM_NEWADDR", libc::RTM_NEWADDR),
+        Action::Remove => ("RTM_DELADDR", libc::RTM_DELADDR),
+    };
+    let text = nix::errno::Errno::from_raw(answer.errno).desc();
+    info!(target: "vrrp", "Netlink: error: {text}({}), type={request}({number}), seq={}, pid=0",
+        answer.errno, answer.sequence);
+    let verb = if step.action == Action::Add {
+        "add"
+    } else {
+        "remove"
+    };
+    let why = answer.text.as_deref().unwrap_or(text);
+    info!(target: "vrrp", VRRP_INSTANCE = %step.name, "({}) the kernel refused to {verb} {}/{} on {}: {why}",
+        step.name, address.network.address, address.network.prefix, address.interface);
+}

@@ -1,0 +1,12 @@
+//! The kernel, driven: advert sockets, announcements, addresses, links and their monitor, the firewall, and
+//! `desired`, which makes the kernel hold what the instances claim.
+
+pub mod addresses;
+pub mod adverts;
+pub mod announce;
+pub mod channel;
+pub mod desired;
+pub mod firewall;
+pub mod links;
+pub mod message;
+pub mod monitor;
