@@ -20,3 +20,4 @@ pub mod report;
 pub mod state;
 pub mod sys;
 pub mod vrrp;
+pub mod wire;

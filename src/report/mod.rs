@@ -7,6 +7,7 @@ pub mod data;
 pub mod globals;
 pub mod interfaces;
 pub mod json;
+pub mod lines;
 pub mod routes;
 pub mod stats;
 pub mod vrrp;

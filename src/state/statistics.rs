@@ -47,6 +47,9 @@ pub struct Statistics {
     pub checksum_err: u64,
     /// Wrong version.
     pub version_err: u64,
+    /// Refused for a reason that keepalived does not count: not a peer, multicast to a unicast instance, an AH
+    /// header, `owner_ignore_adverts`.
+    pub discarded: u64,
     /// Unknown VRID on the instance's socket (kept on the socket, copied here for SNMP).
     pub vrid_err: u64,
 }

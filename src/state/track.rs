@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Where a verdict comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TrackSource {
     /// `vrrp_script`.
     Script(Arc<str>),

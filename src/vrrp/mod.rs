@@ -4,8 +4,16 @@
 //! moves them in one step. Whoever drives it calls [`Group::handle`] with what happened, carries out the
 //! [`Effect`]s in their order, and calls again with [`Event::Tick`] when [`Group::deadline`] is reached.
 
+mod advert;
+mod announce;
 pub mod event;
 pub mod group;
+mod hear;
+mod instance;
+mod priority;
+mod receive;
+mod timers;
+mod tracking;
 
 pub use event::{Effect, Effects, Event, Received};
 pub use group::{Group, GroupConfig, Member};

@@ -1,0 +1,160 @@
+//! The packets of an advert: built once, and patched when only the priority changes.
+
+use super::group::Datagram;
+use crate::model::Instance;
+use crate::model::route::Family;
+use crate::model::vrrp::{Authentication, UnicastChecksum, Version};
+use crate::wire::vrrp::{Interval, Repr, field};
+use crate::wire::{PROTOCOL_VRRP, auth, checksum, ipv4};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// TTL and hop limit of multicast adverts (RFC 9568 5.1.1.3).
+const TTL: u8 = 255;
+
+/// One advert of an instance, as datagrams: one to the group, or one to each peer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prebuilt {
+    datagrams: Vec<Datagram>,
+    priority: u8,
+    /// What they were built from; anything else makes them stale.
+    source: Option<IpAddr>,
+    old_checksum: bool,
+}
+
+impl Prebuilt {
+    /// To be built anew: the configuration changed.
+    pub fn invalidate(&mut self) {
+        *self = Prebuilt::default();
+    }
+
+    /// The datagrams with this priority; none without a source address.
+    pub fn get(
+        &mut self,
+        config: &Instance,
+        source: Option<IpAddr>,
+        old_checksum: bool,
+        priority: u8,
+    ) -> &[Datagram] {
+        // The last advert, with priority 0, still goes out from an address that has just gone.
+        let source = source.or(self.source);
+        if self.source != source || self.old_checksum != old_checksum || self.datagrams.is_empty() {
+            self.source = source;
+            self.old_checksum = old_checksum;
+            self.priority = priority;
+            self.datagrams =
+                source.map_or_else(Vec::new, |source| build(config, source, old_checksum, priority));
+        } else if self.priority != priority {
+            self.priority = priority;
+            for datagram in &mut self.datagrams {
+                patch(datagram, priority);
+            }
+        }
+        &self.datagrams
+    }
+}
+
+/// Whole seconds, for version 2: 1 to 255.
+pub(super) fn seconds(interval: Duration) -> u8 {
+    interval.as_secs().clamp(1, 255) as u8
+}
+
+/// Centiseconds, for version 3: 1 to 4095.
+pub(super) fn centiseconds(interval: Duration) -> u16 {
+    (interval.as_millis() / 10).clamp(1, 4095) as u16
+}
+
+fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) -> Vec<Datagram> {
+    let ipv6 = config.family == Family::Inet6;
+    let (auth_type, auth_data) = match &config.authentication {
+        Authentication::Pass(data) if config.version == Version::V2 => (auth::TYPE_PASS, *data),
+        _ => (auth::TYPE_NONE, [0; auth::LENGTH]),
+    };
+    let repr = Repr {
+        interval: match config.version {
+            Version::V2 => Interval::Seconds(seconds(config.advert_interval)),
+            Version::V3 => Interval::Centiseconds(centiseconds(config.advert_interval)),
+        },
+        vrid: config.vrid,
+        priority,
+        addresses: config
+            .vips
+            .iter()
+            .map(|vip| vip.network.address)
+            .filter(|a| a.is_ipv6() == ipv6)
+            .collect(),
+        auth_type,
+        auth_data,
+    };
+    let old = old_checksum || config.unicast_checksum == UnicastChecksum::Old;
+    let one = |destination: IpAddr, ttl: u8| {
+        let pseudo_destination = if config.unicast && old && !ipv6 {
+            config.multicast_group
+        } else {
+            destination
+        };
+        let plain = !ipv6 && (config.version == Version::V2 || config.v3_checksum_as_v2);
+        let mut message = Vec::new();
+        repr.emit(
+            ipv6,
+            (!plain).then_some((source, pseudo_destination)),
+            &mut message,
+        );
+        let mut bytes = Vec::with_capacity(ipv4::LENGTH + message.len());
+        if let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) {
+            let header = ipv4::Repr {
+                header_length: ipv4::LENGTH,
+                total_length: (ipv4::LENGTH + message.len()) as u16,
+                ttl,
+                protocol: PROTOCOL_VRRP,
+                source,
+                destination,
+            };
+            header.emit(&mut bytes);
+        }
+        bytes.extend_from_slice(&message);
+        Datagram {
+            source,
+            destination,
+            ttl,
+            bytes,
+        }
+    };
+    let same_family = |address: &IpAddr| address.is_ipv4() == source.is_ipv4();
+    if config.unicast {
+        let peers = config.peers.iter().map(|peer| peer.address).filter(same_family);
+        peers.map(|peer| one(peer, config.unicast_ttl)).collect()
+    } else {
+        Some(config.multicast_group)
+            .into_iter()
+            .filter(same_family)
+            .map(|group| one(group, TTL))
+            .collect()
+    }
+}
+
+/// Puts another priority in; the checksum is brought up to date (RFC 1624).
+fn patch(datagram: &mut Datagram, priority: u8) {
+    let start = if datagram.source.is_ipv4() {
+        ipv4::LENGTH
+    } else {
+        0
+    };
+    let Some(message) = datagram
+        .bytes
+        .get_mut(start..)
+        .filter(|message| message.len() >= 8)
+    else {
+        return;
+    };
+    let word = |priority: u8, count: u8| u16::from_be_bytes([priority, count]);
+    let count = message[field::COUNT];
+    let before = u16::from_be_bytes([message[field::CHECKSUM.start], message[field::CHECKSUM.start + 1]]);
+    let after = checksum::update(
+        before,
+        word(message[field::PRIORITY], count),
+        word(priority, count),
+    );
+    message[field::PRIORITY] = priority;
+    message[field::CHECKSUM].copy_from_slice(&after.to_be_bytes());
+}
