@@ -150,16 +150,15 @@ pub fn decimal(text: &str, decimals: u32, least: u64, most: u64, loose: bool) ->
     })
 }
 
-/// Fixed point as C's `%g` shows it for these ranges: no zeros at the end.
+/// Fixed point with all its places.
 fn fixed(value: u64, decimals: u32) -> impl Display {
     let scale = 10u64.pow(decimals);
-    let text = format!(
+    format!(
         "{}.{:0width$}",
         value / scale,
         value % scale,
         width = decimals as usize
-    );
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    )
 }
 
 /// `on true yes`, `off false no`.

@@ -2,6 +2,7 @@
 //! the reader of its part.
 
 pub mod address;
+pub mod bfd;
 mod ip;
 mod names;
 pub mod route;
@@ -92,7 +93,7 @@ pub struct Readers {
     globals: Nothing,
     vrrp: Nothing,
     lvs: Nothing,
-    bfd: Nothing,
+    bfd: bfd::Bfd,
 }
 
 impl Readers {
