@@ -295,14 +295,12 @@ impl Draft {
             return;
         }
         let neighbor = instance.neighbor;
-        if let Some(source) = instance.source {
-            if source.is_ipv4() != neighbor.is_ipv4() {
-                let text = format!(
-                    "source address {source} and neighbor address {neighbor} are not of the same family, disabling instance"
-                );
-                context.complain(Class::General, error(text));
-                return;
-            }
+        if let Some(source) = instance.source.filter(|s| s.is_ipv4() != neighbor.is_ipv4()) {
+            let text = format!(
+                "source address {source} and neighbor address {neighbor} are not of the same family, disabling instance"
+            );
+            context.complain(Class::General, error(text));
+            return;
         }
         if let Some(other) = context.config.bfd.iter().find(|b| b.neighbor == neighbor) {
             let text = match instance.source {
