@@ -56,7 +56,7 @@ pub struct InstanceSnapshot {
     pub contributions: Vec<(String, i32)>,
     /// Master that it obeys.
     pub master: Option<IpAddr>,
-    /// Priority of that master; 0 while master itself.
+    /// Priority of the master that was last obeyed; 0 when there was none.
     pub master_priority: u8,
     /// Interval of that master (its own when it is master).
     pub master_interval: Duration,

@@ -8,6 +8,7 @@
 mod common;
 
 mod bad_input;
+mod golden;
 mod impaired;
 mod interop;
 mod kernel;
@@ -52,6 +53,17 @@ fn main() -> ExitCode {
             kernel::sync_group_moves_together,
             impaired::partition_and_heal,
             impaired::lost_adverts,
+            golden::version_2_with_password,
+            golden::version_2_backup,
+            golden::version_3_owner,
+            golden::version_3_ipv6,
+            golden::unicast,
+            golden::sync_group_and_trackers,
+            golden::labels_and_excluded_addresses,
+            golden::link_down,
+            golden::thirty_addresses,
+            golden::strict_mode,
+            golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
             reload::changes_are_applied_in_place,
         ],

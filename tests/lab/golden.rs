@@ -1,0 +1,479 @@
+//! The recorded cases of tests/golden on real daemons: what ours dumps and logs on the same host, with the
+//! same files, is what keepalived 2.4.3 dumped and logged.
+//!
+//! Compared byte for byte after the masks of tests/golden/README.md, and these: counts of adverts (they belong
+//! to the moment of the dump), descriptors, and the kernel's settings of interfaces.
+
+use super::common::daemon::{Start, ours_only};
+use super::common::{Daemon, Host, Lab, Which, secs, wait_until};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `SIGRTMIN+2`, which asks for the JSON file.
+const JSON: i32 = 36;
+
+/// A recorded case, and two hosts as it had them.
+struct Case {
+    name: &'static str,
+    _lab: Lab,
+    node1: Host,
+    node2: Host,
+    problems: Vec<String>,
+}
+
+impl Case {
+    fn new(name: &'static str) -> Self {
+        ours_only("its version is another one");
+        let lab = Lab::new();
+        let (node1, node2) = (lab.host("node1"), lab.host("node2"));
+        for (interface, net, number) in [("eth0", "192.0.2", 0), ("eth1", "198.51.100", 1)] {
+            let index = 10 + number;
+            let other = &node2.space().name;
+            node1.ip(&format!(
+                "link add {interface} index {index} address 02:00:00:00:01:0{number} type veth peer name {interface} \
+                 address 02:00:00:00:02:0{number} netns {other}"
+            ));
+            for (host, last) in [(&node1, 1), (&node2, 2)] {
+                host.ip(&format!("address add {net}.{last}/24 dev {interface}"));
+                host.ip(&format!(
+                    "address add 2001:db8:0:{}::{last}/64 dev {interface} nodad",
+                    number + 1
+                ));
+                host.ip(&format!("link set {interface} up"));
+            }
+        }
+        for host in [&node1, &node2] {
+            fs::create_dir_all(host.run_file("golden/tmp1")).expect("own folder");
+            for file in inputs(name) {
+                let to = host.run_file("golden").join(file.file_name().expect("a file"));
+                fs::copy(&file, to).expect("own file");
+            }
+            for script in ["notify.sh", "fifo.sh"] {
+                let path = host.run_file("golden").join(script);
+                fs::write(&path, "#!/bin/sh\nexit 0\n").expect("own file");
+                executable(&path);
+            }
+        }
+        for interface in ["eth0", "eth1"] {
+            node1.link_local(interface);
+            node2.link_local(interface);
+        }
+        Self {
+            name,
+            _lab: lab,
+            node1,
+            node2,
+            problems: Vec::new(),
+        }
+    }
+
+    fn start(&self) -> Daemon {
+        start(&self.node1, "/run/golden/node1.conf")
+    }
+
+    fn start_node2(&self) -> Daemon {
+        let mut daemon = start(&self.node2, "/run/golden/node2.conf");
+        daemon.expect("Startup complete", secs(5.0));
+        daemon
+    }
+
+    /// Asks for all files, and compares them.
+    fn dump(&mut self, daemon: &mut Daemon, suffix: &str) {
+        let golden = self.node1.run_file("golden/tmp1");
+        for entry in fs::read_dir(&golden).expect("own folder").flatten() {
+            fs::remove_file(entry.path()).expect("own file");
+        }
+        daemon.signal(Signal::SIGUSR1);
+        daemon.signal(Signal::SIGUSR2);
+        daemon.signal_number(JSON);
+        let (data, parent) = match self.name {
+            "16-all-global-defs" => ("state.gold.data", "state_parent.gold.data"),
+            _ => ("keepalived.data", "keepalived_parent.data"),
+        };
+        for name in [data, parent, "keepalived.stats", "keepalived.json"] {
+            let path = golden.join(name);
+            let ours = wait_until(name, secs(3.0), || fs::read_to_string(&path).ok());
+            let recorded = format!("{name}{suffix}");
+            let theirs = fs::read_to_string(folder(self.name).join(&recorded)).expect("a recorded file");
+            let (ours, theirs) = (mask(&ours, suffix), mask(&theirs, suffix));
+            self.problems.extend(differences(&recorded, &ours, &theirs));
+        }
+    }
+
+    /// Stops the daemon, compares its log, and fails the test if anything differed.
+    #[track_caller]
+    fn finish(mut self, mut daemon: Daemon) {
+        assert_eq!(daemon.stop(), Some(0), "exit status");
+        let recorded = fs::read_to_string(folder(self.name).join("node1.log")).expect("a recorded log");
+        let theirs = recorded.lines().filter_map(|line| line.strip_prefix("<TIME>: "));
+        let theirs = counted(theirs);
+        let log = daemon.log_text();
+        // Each line has its time before it.
+        let texts = log.lines().filter_map(|line| line.trim_start().split_once(' '));
+        let ours = counted(texts.map(|(_, text)| text));
+        for line in ours
+            .keys()
+            .chain(theirs.keys().filter(|line| !ours.contains_key(*line)))
+        {
+            let times = |log: &BTreeMap<String, usize>| log.get(line).copied().unwrap_or(0);
+            if times(&ours) != times(&theirs) {
+                let (ours, theirs) = (times(&ours), times(&theirs));
+                self.problems
+                    .push(format!("log: {ours} times instead of {theirs}: {line}"));
+            }
+        }
+        assert!(
+            self.problems.is_empty(),
+            "{}:\n{}",
+            self.name,
+            self.problems.join("\n")
+        );
+    }
+}
+
+fn start(host: &Host, file: &str) -> Daemon {
+    Start::new(host, Which::Tested)
+        .args(&["-f", file])
+        .env("TMPDIR", "/run/golden/tmp1")
+        .spawn()
+}
+
+fn folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/cases")
+        .join(case)
+}
+
+/// Configuration, scripts and the files that they read.
+fn inputs(case: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder(case)).expect("a recorded case").flatten();
+    let input = |path: &PathBuf| {
+        let extension = path.extension().and_then(|e| e.to_str());
+        matches!(extension, Some("conf" | "sh" | "val" | "key"))
+    };
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(input).collect();
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "sh"))
+    {
+        executable(path);
+    }
+    paths
+}
+
+fn executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("own file");
+}
+
+/// Takes out of a dump what belongs to its moment or to the machine.
+fn mask(text: &str, suffix: &str) -> String {
+    let reloaded = suffix == ".after-reload";
+    let kernel = [
+        "   rp_filter ",
+        "   Original ",
+        "   Not IPv6 forwarding",
+        "   IPv6 forwarding",
+    ];
+    let mut masked = String::new();
+    for line in text.lines() {
+        if kernel.iter().any(|start| line.starts_with(start)) {
+            continue;
+        }
+        let line = stamps(line);
+        let line = match line.split_once(" = ") {
+            // keepalived does not start a master's timer again when it reloads.
+            Some((key @ "   Master down timer", _)) if reloaded => format!("{key} = <USEC>"),
+            _ => line,
+        };
+        let line = match line.split_once(": ") {
+            Some((key @ ("    Received" | "    Sent"), _)) => format!("{key}: <N>"),
+            _ if line.trim_start().starts_with("fd_in") => numbers(&line),
+            _ => line,
+        };
+        masked.push_str(&json_counts(&line));
+        masked.push('\n');
+    }
+    masked
+}
+
+/// `<TIME>` for each `seconds.micro (date)` or `seconds.micro`.
+fn stamps(line: &str) -> String {
+    let mut out = line.to_owned();
+    for word in line.split(|c: char| !(c.is_ascii_digit() || c == '.')) {
+        let stamp = word
+            .split_once('.')
+            .is_some_and(|(seconds, part)| seconds.len() >= 10 && !part.is_empty());
+        if stamp && let Some(at) = out.find(word) {
+            let end = at + word.len();
+            let after = match out[end..].strip_prefix(" (") {
+                Some(bracket) => bracket.find(')').map_or(end, |close| end + 2 + close + 1),
+                None => end,
+            };
+            out.replace_range(at..after, "<TIME>");
+        }
+    }
+    out
+}
+
+fn numbers(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        match c {
+            '0'..='9' if out.ends_with('#') => {}
+            '0'..='9' => out.push('#'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn json_counts(line: &str) -> String {
+    let mut out = line.to_owned();
+    for key in ["\"advert_rcvd\":", "\"advert_sent\":"] {
+        let mut parts = out.split(key);
+        let mut joined = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            joined.push_str(key);
+            joined.push_str("<N>");
+            joined.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        out = joined;
+    }
+    out
+}
+
+fn differences(what: &str, ours: &str, theirs: &str) -> Vec<String> {
+    let (ours, theirs): (Vec<_>, Vec<_>) = (ours.lines().collect(), theirs.lines().collect());
+    let mut found = Vec::new();
+    if ours.len() != theirs.len() {
+        let extra = ours.iter().find(|line| !theirs.contains(line));
+        let missing = theirs.iter().find(|line| !ours.contains(line));
+        found.push(format!(
+            "{what}: {} lines instead of {}; ours only: {extra:?}; keepalived's only: {missing:?}",
+            ours.len(),
+            theirs.len()
+        ));
+        return found;
+    }
+    for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        if ours != theirs {
+            let same = ours
+                .bytes()
+                .zip(theirs.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            let part = |line: &str| {
+                line.get(same.saturating_sub(30)..(same + 50).min(line.len()))
+                    .unwrap_or(line)
+                    .to_owned()
+            };
+            let number = number + 1;
+            found.push(format!(
+                "{what}, line {number}: {:?} instead of {:?}",
+                part(ours),
+                part(theirs)
+            ));
+        }
+    }
+    found
+}
+
+/// Lines of a log that keepalived's processes say and ours, one process that has none of the things they speak
+/// of, does not, or says in its own words (docs/compatibility.md); and lines of the machine.
+const OF_PROCESSES: &[&str] = &[
+    "Running on ",
+    "Command line: ",
+    "Starting VRRP child process",
+    "Starting keepalived-rs",
+    "Registering Kernel netlink",
+    "Registering gratuitous",
+    "Script user 'keepalived_script' does not exist",
+    "Stopped - used",
+    "CPU usage ",
+    // Kernel's numbers of requests.
+    "Netlink: error:",
+];
+
+/// How often each line stands in a log, after masking.
+fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for line in lines {
+        if line.starts_with("exit status") || OF_PROCESSES.iter().any(|start| line.starts_with(start)) {
+            continue;
+        }
+        let line = match line.split_once("process(") {
+            Some((before, after)) if line.starts_with("Printing ") => {
+                let rest = after.split_once(')').map_or("", |(_, rest)| rest);
+                format!("{before}process(<PID>){rest}")
+            }
+            _ => line.to_owned(),
+        };
+        let line = match line.split_once("fd(") {
+            Some((before, after)) => {
+                let rest = after.split_once(')').map_or("", |(_, rest)| rest);
+                format!("{before}fd(#,#){rest}")
+            }
+            None => line,
+        };
+        // How often VIPs are removed at the start is a matter of keepalived's processes.
+        let once = line.ends_with("removing VIPs.") || line.ends_with("removing E-VIPs.");
+        let times = counted.entry(line).or_insert(0);
+        *times = if once { 1 } else { *times + 1 };
+    }
+    counted
+}
+
+/// All instances of the file are masters.
+fn wait_masters(daemon: &mut Daemon, names: &[&str]) {
+    for name in names {
+        let line = format!("({name}) Entering MASTER STATE");
+        wait_until(&line, secs(8.0), || (daemon.count(&line) > 0).then_some(()));
+    }
+}
+
+/// One case whose instances become masters and are asked once.
+fn masters(case: &'static str, names: &[&str]) {
+    let mut golden = Case::new(case);
+    let mut daemon = golden.start();
+    wait_masters(&mut daemon, names);
+    settle(&daemon);
+    golden.dump(&mut daemon, "");
+    golden.finish(daemon);
+}
+
+/// Addresses are announced when they are set: after this many lines about them they all are.
+fn settle(daemon: &Daemon) {
+    let mut before = usize::MAX;
+    wait_until("a quiet log", secs(5.0), || {
+        let lines = daemon.log_text().lines().count();
+        std::mem::replace(&mut before, lines).eq(&lines).then_some(())
+    });
+}
+
+/// 01-v2-master-pass.
+pub fn version_2_with_password() {
+    let mut golden = Case::new("01-v2-master-pass");
+    let mut daemon = golden.start();
+    wait_masters(&mut daemon, &["VI_1"]);
+    settle(&daemon);
+    golden.dump(&mut daemon, "");
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("Reload complete", secs(5.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".after-reload");
+    golden.finish(daemon);
+}
+
+/// 02-v2-backup.
+pub fn version_2_backup() {
+    let mut golden = Case::new("02-v2-backup");
+    let mut peer = golden.start_node2();
+    wait_masters(&mut peer, &["VI_1"]);
+    let mut daemon = golden.start();
+    daemon.expect("(VI_1) master set to 192.0.2.2", secs(5.0));
+    golden.dump(&mut daemon, "");
+    peer.stop();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(5.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".after-failover");
+    let _peer = golden.start_node2();
+    daemon.expect("(VI_1) Entering BACKUP STATE", secs(8.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".after-return");
+    golden.finish(daemon);
+}
+
+/// 03-v3-ipv4-master: the address owner.
+pub fn version_3_owner() {
+    masters("03-v3-ipv4-master", &["VI_1"]);
+}
+
+/// 04-v3-ipv6-master.
+pub fn version_3_ipv6() {
+    masters("04-v3-ipv6-master", &["VI_6"]);
+}
+
+/// 05-unicast.
+pub fn unicast() {
+    masters("05-unicast", &["VI_1"]);
+}
+
+/// 06-sync-group-tracking.
+pub fn sync_group_and_trackers() {
+    let mut golden = Case::new("06-sync-group-tracking");
+    fs::write(golden.node1.run_file("golden/track.val"), "5\n").expect("own file");
+    let mut daemon = golden.start();
+    wait_masters(&mut daemon, &["VI_1", "VI_2"]);
+    settle(&daemon);
+    golden.dump(&mut daemon, "");
+    fs::write(golden.node1.run_file("golden/track.val"), "3\n").expect("own file");
+    daemon.expect("(VI_1) Changing effective priority from 125 to 119", secs(3.0));
+    golden.dump(&mut daemon, ".file-changed");
+    fs::write(golden.node1.run_file("golden/script.fail"), "").expect("own file");
+    daemon.expect("(VI_2) Changing effective priority from 130 to 110", secs(5.0));
+    golden.dump(&mut daemon, ".script-failed");
+    fs::remove_file(golden.node1.run_file("golden/script.fail")).expect("own file");
+    daemon.expect("(VI_2) Changing effective priority from 110 to 130", secs(5.0));
+    golden.node1.ip("link set eth1 down");
+    daemon.expect(
+        "Deassigned address fe80::ff:fe00:101 from interface eth1",
+        secs(3.0),
+    );
+    settle(&daemon);
+    golden.dump(&mut daemon, ".eth1-down");
+    golden.node1.ip("link set eth1 up");
+    daemon.expect("Assigned address fe80::ff:fe00:101 for interface eth1", secs(3.0));
+    golden.finish(daemon);
+}
+
+/// 09-excluded-labels.
+pub fn labels_and_excluded_addresses() {
+    masters("09-excluded-labels", &["VI_1"]);
+}
+
+/// 14-fault-link-down.
+pub fn link_down() {
+    let mut golden = Case::new("14-fault-link-down");
+    golden.node2.ip("link set eth0 down");
+    let mut daemon = golden.start();
+    daemon.expect("VRRP sockpool", secs(5.0));
+    golden.dump(&mut daemon, "");
+    golden.node2.ip("link set eth0 up");
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".link-up");
+    golden.node2.ip("link set eth0 down");
+    daemon.expect("(VI_1) Entering FAULT STATE", secs(3.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".link-down-again");
+    golden.finish(daemon);
+}
+
+/// 15-30-vips.
+pub fn thirty_addresses() {
+    masters("15-30-vips", &["VI_1"]);
+}
+
+/// 20-strict.
+pub fn strict_mode() {
+    masters("20-strict", &["VI_1", "VI_6"]);
+}
+
+/// 21-reload-changes.
+pub fn changes_at_a_reload() {
+    let mut golden = Case::new("21-reload-changes");
+    let mut daemon = golden.start();
+    wait_masters(&mut daemon, &["VI_1", "VI_2"]);
+    settle(&daemon);
+    golden.dump(&mut daemon, "");
+    let folder = golden.node1.run_file("golden");
+    fs::rename(folder.join("node1-after-reload.conf"), folder.join("node1.conf")).expect("own file");
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("Reload complete", secs(5.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".after-reload");
+    golden.finish(daemon);
+}
