@@ -10,8 +10,8 @@ use crate::net::desired::{Desired, Key, Outcome};
 use crate::net::firewall::Firewall;
 use crate::net::links::{Change, Table};
 use crate::net::monitor::{Monitor, Seen, suspect};
-use crate::state::InterfaceAddress;
 use crate::state::kernel::{KernelReport, KernelRequest, KernelSettings};
+use crate::state::{Interface, InterfaceAddress};
 use crate::sys::{clock, netlink, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -326,6 +326,7 @@ impl Kernel {
                 }
                 Some(Outcome::Applied { instance, epoch, set }) => {
                     // The firewall's last change and the announcements are out before anybody hears of it.
+                    self.firewall.flush(&self.table);
                     self.announcer.flush(&self.table);
                     (self.report)(KernelReport::Applied { instance, epoch, set });
                 }
@@ -335,6 +336,9 @@ impl Kernel {
                 Some(Outcome::Block { addresses }) => self.firewall.block(&addresses),
                 Some(Outcome::Unblock { addresses }) => self.firewall.unblock(&addresses),
                 Some(Outcome::Cancel(instance)) => self.announcer.cancel(instance),
+                Some(Outcome::CancelAddress { instance, address }) => {
+                    self.announcer.cancel_address(instance, address);
+                }
                 None => {}
             }
         }
@@ -367,6 +371,7 @@ impl Kernel {
                 index,
                 renamed_from,
                 new,
+                came_up,
             } => {
                 let Some(interface) = self.table.get(index).cloned() else {
                     return;
@@ -379,7 +384,7 @@ impl Kernel {
                 if new {
                     self.link_line(&interface.name, "added");
                 }
-                if interface.is_up() {
+                if came_up {
                     self.desired.interface_back(&interface.name, &self.table);
                 }
                 self.firewall.interfaces_changed();
@@ -492,11 +497,17 @@ impl Kernel {
                 self.lost_line(instance, &key, 0, delay);
             }
         }
+        let came_up = |new: &&Interface| {
+            new.is_up()
+                && before
+                    .get(new.index)
+                    .is_none_or(|old| !old.is_up() || old.name != new.name)
+        };
         let names: Vec<String> = self
             .table
             .iter()
-            .filter(|interface| interface.is_up())
-            .map(|interface| interface.name.clone())
+            .filter(came_up)
+            .map(|new| new.name.clone())
             .collect();
         for name in names {
             self.desired.interface_back(&name, &self.table);

@@ -43,8 +43,8 @@ pub fn apply(channel: &mut Channel, operations: &[Operation<'_>]) -> io::Result<
     let mut first = 0;
     let answers = channel.batch(|batch| {
         first = batch.sequence().wrapping_add(1);
-        for (place, operation) in operations.iter().enumerate() {
-            write(batch, operation, place + 1 == operations.len());
+        for operation in operations {
+            write(batch, operation);
         }
     })?;
     let mut results = vec![None; operations.len()];
@@ -56,18 +56,17 @@ pub fn apply(channel: &mut Channel, operations: &[Operation<'_>]) -> io::Result<
     Ok(results)
 }
 
-fn write(batch: &mut Batch<'_>, operation: &Operation<'_>, last: bool) {
+fn write(batch: &mut Batch<'_>, operation: &Operation<'_>) {
     let Operation {
         action,
         index,
         address,
     } = operation;
-    let acknowledge = if last { libc::NLM_F_ACK } else { 0 };
     let (kind, flags) = match action {
         Action::Add => (libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL),
         Action::Remove => (libc::RTM_DELADDR, 0),
     };
-    let writer = batch.begin(kind, flags | acknowledge);
+    let writer = batch.begin(kind, flags);
     let local = address.network.address;
     let (peer, prefix) = match address.peer {
         Some(peer) => (peer.address, peer.prefix),

@@ -163,6 +163,12 @@ impl Announcer {
         self.pending.retain(|_, pending| pending.instance != instance);
     }
 
+    /// Forgets what is pending for one of its addresses.
+    pub fn cancel_address(&mut self, instance: InstanceId, address: IpAddr) {
+        self.pending
+            .retain(|(_, pending_for), pending| pending.instance != instance || *pending_for != address);
+    }
+
     /// Sends what is due, at most one batch of what has no distance to keep.
     pub fn run(&mut self, table: &Table, now: u64) {
         for _ in 0..BATCH {

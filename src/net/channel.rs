@@ -25,6 +25,7 @@ pub struct Channel {
 pub struct Batch<'a> {
     writer: &'a mut Writer,
     sequence: &'a mut u32,
+    acknowledged: Option<u32>,
 }
 
 impl Batch<'_> {
@@ -33,6 +34,12 @@ impl Batch<'_> {
         *self.sequence = self.sequence.wrapping_add(1);
         self.writer.begin(kind, flags, *self.sequence);
         self.writer
+    }
+
+    /// Asks for an acknowledgement of the last request. Without this the last one of the batch has it.
+    pub fn acknowledge(&mut self) {
+        self.writer.acknowledge();
+        self.acknowledged = Some(*self.sequence);
     }
 
     /// Sequence number of the last request.
@@ -105,19 +112,25 @@ impl Channel {
         Ok(())
     }
 
-    /// Sends the requests that `write` writes, the last one with an acknowledgement, and returns the
+    /// Sends the requests that `write` writes, one of them with an acknowledgement, and returns the
     /// answers that report an error, by sequence number. An error of the call itself means that it is not
     /// known what was done.
     pub fn batch(&mut self, write: impl FnOnce(&mut Batch<'_>)) -> io::Result<Vec<Answer>> {
         self.writer.clear();
         let before = self.sequence;
-        write(&mut Batch {
+        let mut batch = Batch {
             writer: &mut self.writer,
             sequence: &mut self.sequence,
-        });
-        if self.sequence == before {
+            acknowledged: None,
+        };
+        write(&mut batch);
+        if *batch.sequence == before {
             return Ok(Vec::new());
         }
+        if batch.acknowledged.is_none() {
+            batch.acknowledge();
+        }
+        let acknowledged = batch.acknowledged;
         self.forget_rest();
         self.socket.send(self.writer.bytes())?;
         let mut errors = Vec::new();
@@ -139,7 +152,7 @@ impl Channel {
                 if place >= self.sequence.wrapping_sub(before) {
                     continue;
                 }
-                last |= answer.sequence == self.sequence;
+                last |= Some(answer.sequence) == acknowledged;
                 if answer.errno != 0 {
                     errors.push(answer);
                 }

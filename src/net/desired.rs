@@ -172,6 +172,13 @@ pub enum Outcome {
     },
     /// What is pending for the instance is not to be announced any more.
     Cancel(InstanceId),
+    /// ... for one of its addresses.
+    CancelAddress {
+        /// Instance.
+        instance: InstanceId,
+        /// Address.
+        address: IpAddr,
+    },
 }
 
 /// The desired state.
@@ -329,20 +336,28 @@ impl Desired {
         }
         setting_lines(&owned);
         if !removed.is_empty() {
-            // Its first address would otherwise be announced for five rounds more.
-            out.push(Outcome::Cancel(id));
-            self.releases.push_back(Job {
+            out.extend(removed.iter().map(|address| Outcome::CancelAddress {
                 instance: id,
-                name: name.clone(),
-                epoch: owned.epoch,
-                action: Action::Remove,
-                addresses: removed.into(),
-                next: 0,
-                announce: 0,
-                force: true,
-                report: false,
-                unblock: false,
-            });
+                address: address.network.address,
+            }));
+            // What stays in other words is removed although it is wanted, and added again.
+            let (changed, gone): (Vec<Address>, Vec<Address>) = removed
+                .into_iter()
+                .partition(|old| owned.addresses.iter().any(|new| Key::of(new) == Key::of(old)));
+            for (addresses, force) in [(changed, true), (gone, false)] {
+                self.releases.push_back(Job {
+                    instance: id,
+                    name: name.clone(),
+                    epoch: owned.epoch,
+                    action: Action::Remove,
+                    addresses: addresses.into(),
+                    next: 0,
+                    announce: 0,
+                    force,
+                    report: false,
+                    unblock: false,
+                });
+            }
         }
         // A claim that is under way counts with the new list from its beginning.
         let pending = self.claims.iter().any(|job| job.instance == id);
@@ -783,7 +798,7 @@ impl Desired {
         delay
     }
 
-    /// An interface is there, or is up again: what is claimed on it and not there is added.
+    /// An interface is there, or is up, and was not: what is claimed on it and not there is added.
     pub fn interface_back(&mut self, name: &str, table: &Table) {
         for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
             if self.claims.iter().any(|job| job.instance == *id) {
@@ -791,7 +806,12 @@ impl Desired {
             }
             for address in owned.addresses.iter().filter(|address| address.interface == name) {
                 let key = Key::of(address);
-                if !is_there(table, &key) && !self.returns.contains(&(*id, key.clone())) {
+                let waiting = self
+                    .restores
+                    .get(&key)
+                    .is_some_and(|restore| restore.due.is_some())
+                    || self.returns.contains(&(*id, key.clone()));
+                if !waiting && !is_there(table, &key) {
                     self.returns.push_back((*id, key));
                 }
             }

@@ -291,30 +291,17 @@ impl Firewall {
         };
         let settings = &self.settings;
         channel.batch(|batch| {
-            marker(batch, libc::NFNL_MSG_BATCH_BEGIN as u16, 0);
+            marker(batch, libc::NFNL_MSG_BATCH_BEGIN as u16);
             write(batch, settings);
-            // The acknowledged request is the last one of the transaction: a table that is only looked at.
-            request(
-                batch,
-                NEWTABLE,
-                libc::NLM_F_CREATE | libc::NLM_F_ACK,
-                Family::Ip,
-                |writer| {
-                    writer.attribute_text(1, PROBE);
-                },
-            );
-            request(batch, DELTABLE, libc::NLM_F_ACK, Family::Ip, |writer| {
-                writer.attribute_text(1, PROBE)
-            });
-            marker(batch, libc::NFNL_MSG_BATCH_END as u16, 0);
+            // The end of the transaction is not acknowledged.
+            batch.acknowledge();
+            marker(batch, libc::NFNL_MSG_BATCH_END as u16);
         })
     }
 }
 
-const PROBE: &str = "keepalived-rs-end";
-
-fn marker(batch: &mut Batch<'_>, kind: u16, flags: i32) {
-    let writer = batch.begin(kind, flags);
+fn marker(batch: &mut Batch<'_>, kind: u16) {
+    let writer = batch.begin(kind, 0);
     header(writer, libc::NFPROTO_UNSPEC as u8, SUBSYSTEM);
     writer.end();
 }

@@ -39,6 +39,8 @@ pub enum Change {
         renamed_from: Option<String>,
         /// It was not there before.
         new: bool,
+        /// It is up, and was not there, not up, or had another name before.
+        came_up: bool,
     },
     /// A link is gone.
     LinkGone {
@@ -123,6 +125,7 @@ impl Table {
                 let before = self.links.get_mut(&link.index);
                 let new = before.is_none();
                 let mut renamed_from = None;
+                let mut came_up = link.is_up();
                 if let Some(before) = before {
                     link.addresses = std::mem::take(&mut before.addresses);
                     if *before
@@ -134,6 +137,7 @@ impl Table {
                         before.addresses = link.addresses;
                         return None;
                     }
+                    came_up &= !before.is_up() || before.name != link.name;
                     if before.name != link.name {
                         renamed_from = Some(before.name.clone());
                     }
@@ -144,6 +148,7 @@ impl Table {
                     index,
                     renamed_from,
                     new,
+                    came_up,
                 })
             }
             libc::RTM_DELLINK => {

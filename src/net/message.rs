@@ -84,6 +84,15 @@ impl Writer {
         self.bytes[nest.0..nest.0 + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
+    /// Asks for an acknowledgement of the last message, ended or not.
+    pub fn acknowledge(&mut self) {
+        let at = self.message + 6;
+        if let Some(flags) = u16_at(&self.bytes, at) {
+            let flags = flags | libc::NLM_F_ACK as u16;
+            self.bytes[at..at + 2].copy_from_slice(&flags.to_ne_bytes());
+        }
+    }
+
     /// Ends the message.
     pub fn end(&mut self) {
         let length = (self.bytes.len() - self.message) as u32;
