@@ -9,6 +9,7 @@ use crate::model::vrrp::GarpGroup;
 use crate::state::interface::IFF_NOARP;
 use crate::state::{InstanceId, Interface};
 use crate::sys::datagram::{Destination, Outgoing, SendRing};
+use crate::wire::{arp, ndp};
 use socket2::{Domain, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -17,10 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info};
 
-const ARP: u16 = 0x0806;
-const IPV6: u16 = 0x86dd;
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+/// ARPHRD_ETHER.
+const ETHERNET: u16 = 1;
 /// Frames of one send.
 const BATCH: usize = 64;
 /// How long the forwarding setting of an interface is believed.
@@ -233,7 +232,11 @@ impl Announcer {
             parts: [frame, &[], &[]],
             to: Destination::Link {
                 index: key.0,
-                protocol: if key.1.is_ipv4() { ARP } else { IPV6 },
+                protocol: if key.1.is_ipv4() {
+                    arp::ETHERTYPE
+                } else {
+                    ndp::ETHERTYPE
+                },
             },
             source: None,
             hop_limit: None,
@@ -349,48 +352,24 @@ fn can(interface: &Interface, address: IpAddr) -> bool {
     interface.mac.len() == 6 && (address.is_ipv6() || interface.flags & IFF_NOARP == 0)
 }
 
-/// A request (RFC 5227 3) with its Ethernet header.
+/// With its Ethernet header.
 fn gratuitous_arp(mac: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(42);
-    frame.extend_from_slice(&[0xff; 6]);
-    frame.extend_from_slice(&mac);
-    frame.extend_from_slice(&ARP.to_be_bytes());
-    frame.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
-    frame.extend_from_slice(&mac);
-    frame.extend_from_slice(&address.octets());
-    frame.extend_from_slice(&[0xff; 6]);
-    frame.extend_from_slice(&address.octets());
+    let mut frame = ethernet([0xff; 6], mac, arp::ETHERTYPE);
+    arp::Repr::gratuitous(ETHERNET, &mac, &[0xff; 6], address).emit(&mut frame);
     frame
 }
 
-/// An unsolicited neighbour advertisement (RFC 4861 4.4, 7.2.6) with its Ethernet and IPv6 headers.
+/// With its Ethernet header.
 fn unsolicited_na(mac: [u8; 6], address: Ipv6Addr, router: bool) -> Vec<u8> {
-    const LENGTH: u16 = 32;
-    let mut message = Vec::with_capacity(usize::from(LENGTH));
-    message.extend_from_slice(&[136, 0, 0, 0, if router { 0xa0 } else { 0x20 }, 0, 0, 0]);
-    message.extend_from_slice(&address.octets());
-    message.extend_from_slice(&[2, 1]);
-    message.extend_from_slice(&mac);
-    let mut pseudo = Vec::with_capacity(72);
-    pseudo.extend_from_slice(&address.octets());
-    pseudo.extend_from_slice(&ALL_NODES.octets());
-    pseudo.extend_from_slice(&[0, 0, 0, LENGTH as u8, 0, 0, 0, 58]);
-    pseudo.extend_from_slice(&message);
-    let mut sum: u32 = pseudo
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-        .sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    message[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    let mut frame = ethernet(ndp::ALL_NODES_MAC, mac, ndp::ETHERTYPE);
+    ndp::Repr::unsolicited(address, mac, router).emit(&mut frame);
+    frame
+}
+
+fn ethernet(to: [u8; 6], from: [u8; 6], ethertype: u16) -> Vec<u8> {
     let mut frame = Vec::with_capacity(86);
-    frame.extend_from_slice(&ALL_NODES_MAC);
-    frame.extend_from_slice(&mac);
-    frame.extend_from_slice(&IPV6.to_be_bytes());
-    frame.extend_from_slice(&[0x60, 0, 0, 0, 0, LENGTH as u8, 58, 255]);
-    frame.extend_from_slice(&address.octets());
-    frame.extend_from_slice(&ALL_NODES.octets());
-    frame.extend_from_slice(&message);
+    frame.extend_from_slice(&to);
+    frame.extend_from_slice(&from);
+    frame.extend_from_slice(&ethertype.to_be_bytes());
     frame
 }
