@@ -569,6 +569,16 @@ impl Group {
             }
         }
         self.settle(now, out);
+        // Who was held back may not be any more.
+        for member in self
+            .members
+            .iter_mut()
+            .filter(|member| member.state == VrrpState::Backup)
+        {
+            if member.timers.get(Reason::MasterDown).is_none() {
+                member.timers.set(Reason::MasterDown, now.mono);
+            }
+        }
     }
 
     fn stop(&mut self, keep: bool, now: Now, out: &mut Effects) {

@@ -1,0 +1,6 @@
+//! The protocol as a whole: recorded packets, every state with every event, all orders of events of a small
+//! network, and random networks.
+
+mod lab;
+mod refused;
+mod simulation;
