@@ -86,6 +86,8 @@ struct Job {
     report: bool,
     /// Firewall elements go when this is done.
     unblock: bool,
+    /// Where `excluded_vips` begin; `None` once their line is logged, or when there are none.
+    excluded_from: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +108,8 @@ pub struct Step {
     index: u32,
     announce: u32,
     why: Why,
+    /// The first one of `excluded_vips`.
+    excluded_begin: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,6 +360,7 @@ impl Desired {
                     force,
                     report: false,
                     unblock: false,
+                    excluded_from: None,
                 });
             }
         }
@@ -365,6 +370,9 @@ impl Desired {
         if added || pending {
             self.claims.push_back(claim_job(id, &owned));
         } else {
+            if !owned.config.excluded_vips.is_empty() {
+                setting_excluded(&name);
+            }
             out.push(Outcome::Applied {
                 instance: id,
                 epoch: owned.epoch,
@@ -462,6 +470,7 @@ impl Desired {
             force: false,
             report,
             unblock: owned.drops(),
+            excluded_from: None,
         });
     }
 
@@ -489,6 +498,7 @@ impl Desired {
             force: false,
             report: false,
             unblock: false,
+            excluded_from: None,
         });
     }
 
@@ -647,6 +657,7 @@ impl Desired {
                 index: interface.index,
                 announce: owned.announce,
                 why,
+                excluded_begin: false,
             });
         }
     }
@@ -654,6 +665,9 @@ impl Desired {
     /// The job's last request is in the slice that is being made: what follows from its end is told with the
     /// slice's results, since `done` is called before anything else happens.
     fn finish_when_done(&mut self, job: Job, out: &mut Vec<Outcome>) {
+        if job.excluded_from.is_some() {
+            setting_excluded(&job.name);
+        }
         if job.unblock {
             out.push(Outcome::Unblock {
                 addresses: job.addresses.clone(),
@@ -676,7 +690,12 @@ impl Desired {
             let errno = result.as_ref().map_or(0, |answer| answer.errno);
             match step.action {
                 Action::Remove => self.removed(step, address, errno, result),
-                Action::Add => self.added(step, address, errno, result, out),
+                Action::Add => {
+                    if step.excluded_begin {
+                        setting_excluded(&step.name);
+                    }
+                    self.added(step, address, errno, result, out)
+                }
             }
         }
     }
@@ -860,7 +879,11 @@ impl Desired {
 }
 
 impl Job {
-    fn step(&self, index: u32) -> Step {
+    fn step(&mut self, index: u32) -> Step {
+        let excluded_begin = self.excluded_from.is_some_and(|from| self.next >= from);
+        if excluded_begin {
+            self.excluded_from = None;
+        }
         Step {
             instance: self.instance,
             name: self.name.clone(),
@@ -870,6 +893,7 @@ impl Job {
             index,
             announce: self.announce,
             why: Why::Job,
+            excluded_begin,
         }
     }
 }
@@ -886,6 +910,7 @@ fn claim_job(id: InstanceId, owned: &Owned) -> Job {
         force: false,
         report: true,
         unblock: false,
+        excluded_from: (!owned.config.excluded_vips.is_empty()).then_some(owned.config.vips.len()),
     }
 }
 
@@ -919,25 +944,28 @@ fn length(address: &Address) -> String {
     }
 }
 
+/// The line about E-VIPs follows what the kernel said about the VIPs.
 fn setting_lines(owned: &Owned) {
-    lines(owned, "setting");
+    let name = &owned.config.name;
+    if !owned.config.vips.is_empty() {
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting VIPs.");
+    }
+}
+
+fn setting_excluded(name: &str) {
+    debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting E-VIPs.");
 }
 
 fn removing_lines(owned: &Owned) {
-    lines(owned, "removing");
-    if owned.drops() {
-        let name = &owned.config.name;
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing firewall drop rule");
-    }
-}
-
-fn lines(owned: &Owned, what: &str) {
     let name = &owned.config.name;
     if !owned.config.vips.is_empty() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} VIPs.");
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing VIPs.");
     }
     if !owned.config.excluded_vips.is_empty() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} E-VIPs.");
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing E-VIPs.");
+    }
+    if owned.drops() {
+        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing firewall drop rule");
     }
 }
 

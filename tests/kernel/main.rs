@@ -6,3 +6,5 @@ mod support;
 mod addresses;
 mod adverts;
 mod firewall;
+mod log;
+mod speed;
