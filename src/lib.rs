@@ -16,6 +16,7 @@ pub mod config;
 pub mod daemon;
 pub mod model;
 pub mod net;
+pub mod process;
 pub mod report;
 pub mod state;
 pub mod sys;

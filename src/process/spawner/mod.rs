@@ -1,0 +1,93 @@
+//! Starting scripts. The daemon itself never forks: a small process of its own does (the spawner), so that
+//! neither a slow fork of a large process nor a hanging file system can stop the protocol.
+//!
+//! The spawner is this program under another name, started before the daemon has any thread; they talk over
+//! a socket pair. It ends when the daemon does.
+
+mod client;
+mod message;
+mod server;
+
+pub use client::{Run, Running, Spawner};
+
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// argv\[0\] of the spawner: nobody who looks for keepalived may find it.
+pub const NAME: &str = "(keepalived-rs spawner)";
+
+/// How a script ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// Exit status. 127: it could not be executed; the reason is its last line on standard error.
+    Exited(i32),
+    /// Killed by a signal.
+    Signal(i32),
+    /// It ran longer than its limit and was ended.
+    TimedOut,
+    /// It was never started, and why.
+    NotStarted(String),
+}
+
+/// What came of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Process id, if it was started.
+    pub pid: Option<u32>,
+    /// How it ended.
+    pub ended: Ended,
+    /// Last line that it wrote to standard error; empty when there is none.
+    pub stderr: String,
+}
+
+/// A spawner that runs, before there is a runtime to talk to it in.
+#[derive(Debug)]
+pub struct Launched {
+    socket: OwnedFd,
+    child: std::process::Child,
+}
+
+/// Starts the spawner.
+pub fn launch() -> io::Result<Launched> {
+    launch_program("/proc/self/exe")
+}
+
+/// Starts the spawner from this file, which must be the keepalived-rs program.
+pub fn launch_program(program: impl AsRef<std::ffi::OsStr>) -> io::Result<Launched> {
+    let (ours, theirs) = socket_pair()?;
+    let child = Command::new(program)
+        .arg0(NAME)
+        .stdin(Stdio::from(theirs))
+        // Not in the terminal's foreground group: Ctrl-C is for the daemon.
+        .process_group(0)
+        .spawn()?;
+    Ok(Launched { socket: ours, child })
+}
+
+impl Launched {
+    /// Process id of the spawner.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// To be called first in `main`: when this process is a spawner it does a spawner's work, and never returns.
+pub fn run_if_spawner() {
+    if std::env::args_os().next().is_some_and(|name| name == NAME) {
+        super::set_comm("vrrp-spawner");
+        std::process::exit(server::run_on_stdin());
+    }
+}
+
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    Ok(socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+    )?)
+}

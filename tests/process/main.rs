@@ -1,0 +1,5 @@
+//! The daemon as a process: scripts, pid files beside the real keepalived, the command line.
+
+mod command_line;
+mod pid_files;
+mod spawner;
