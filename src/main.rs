@@ -1,8 +1,10 @@
 //! keepalived-rs: the command line, and who does what it asks for.
 
-use keepalived_rs::cli::{self, Invocation};
+use keepalived_rs::cli::{self, Invocation, Tool};
+use keepalived_rs::daemon;
 use keepalived_rs::process::{self, spawner};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     spawner::run_if_spawner();
@@ -12,12 +14,12 @@ fn main() -> ExitCode {
             status
         }
         Invocation::Keepalived(options, said) => {
-            if options.config_test.is_none() {
-                process::take_name(&options.arguments);
-            }
             said.print();
-            eprintln!("the daemon is not there yet");
-            1
+            process::take_name(&options.arguments);
+            daemon::run(&options)
+        }
+        Invocation::Tool(Tool::Reload { pid, timeout }) => {
+            daemon::control::reload(&pid, Duration::from_secs(timeout))
         }
         Invocation::Tool(_) => {
             eprintln!("this command is not there yet");

@@ -1,5 +1,20 @@
 //! The running program: the only place that wires things together.
+//!
+//! [`run`] does what must be done before there are threads: name, pid files, background. Then it starts the
+//! log, the kernel thread, the VRRP thread and the services, and supervises until the end.
 
+pub mod control;
 pub mod dumps;
+mod group_task;
+pub mod host;
 pub mod kernel;
+pub mod late;
 pub mod logging;
+pub mod port;
+pub mod reload;
+mod snapshot;
+mod sockets;
+mod start;
+mod supervise;
+
+pub use start::run;

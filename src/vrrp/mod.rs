@@ -10,6 +10,7 @@ pub mod event;
 pub mod group;
 mod hear;
 mod instance;
+pub mod plan;
 mod priority;
 mod receive;
 mod timers;

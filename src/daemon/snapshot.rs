@@ -1,0 +1,41 @@
+//! A snapshot of the whole daemon, gathered from the threads without stopping them.
+
+use super::port::Taken;
+use crate::model::Configuration;
+use crate::state::Interface;
+use crate::state::snapshot::{Snapshot, SocketSnapshot};
+use crate::vrrp::plan::Running;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Puts together what the threads have told, in the order of the file.
+pub fn compose(
+    config: Arc<Configuration>,
+    running: &Running,
+    interfaces: &[Arc<Interface>],
+    sockets: Vec<SocketSnapshot>,
+    mut taken: Taken,
+) -> Snapshot {
+    let interfaces: Vec<Interface> = interfaces.iter().map(|i| (**i).clone()).collect();
+    let mut snapshot = Snapshot::initial(config.clone(), SystemTime::now(), &interfaces);
+    // A group that is being replaced at this moment is missing: what the file says stands in for it.
+    let order = |name: &str| config.instances.iter().position(|i| i.name == name);
+    let known: Vec<_> = running.members().map(|(_, m)| m.id).collect();
+    taken.instances.retain(|i| known.contains(&i.id));
+    for instance in taken.instances {
+        if let Some(slot) = order(&instance.config.name).and_then(|at| snapshot.instances.get_mut(at)) {
+            *slot = instance;
+        }
+    }
+    for group in taken.groups {
+        if let Some(slot) = snapshot
+            .groups
+            .iter_mut()
+            .find(|g| g.config.name == group.config.name)
+        {
+            *slot = group;
+        }
+    }
+    snapshot.sockets = sockets;
+    snapshot
+}

@@ -1,0 +1,249 @@
+//! From the command line to the running daemon.
+
+use super::host::Machine;
+use super::logging::{Log, Settings};
+use super::supervise::{self, Running};
+use crate::cli::{Options, version};
+use crate::config::{self, ReadOptions, Reading, Start};
+use crate::model::Configuration;
+use crate::process::daemonise::{self, Launcher};
+use crate::process::pidfile::{self, Naming, Paths, PidFile};
+use crate::process::{privileges, signal};
+use std::path::Path;
+use std::time::Duration;
+use tracing_subscriber::prelude::*;
+
+/// How long lines may take to reach their sinks at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs the daemon until it is told to stop; returns its exit status. To be called while there is one thread.
+pub fn run(options: &Options) -> i32 {
+    signal::ignore_early();
+    let (log, writer) = Log::new();
+    log.set_detail(options.detail);
+    if tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.layer())).is_err() {
+        eprintln!("keepalived-rs: a log is already set up");
+        return 1;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |l| format!(" at {l}"));
+        tracing::error!(target: "parent", "internal error{place}: {panic}");
+    }));
+    if let Some(umask) = options.umask {
+        set_umask(umask);
+    }
+    let paths = paths(options, None);
+    if pidfile::is_running(&paths.parent) {
+        eprintln!("daemon is already running");
+        tracing::info!(target: "parent", "daemon is already running");
+        let _ = writer.start(log_settings(options, None));
+        log.flush(LAST_WORDS);
+        return 0;
+    }
+    let launcher = if options.foreground {
+        None
+    } else {
+        match daemonise::daemonise() {
+            Ok(launcher) => Some(launcher),
+            Err(error) => {
+                eprintln!("keepalived-rs: cannot go into the background: {error}");
+                return 1;
+            }
+        }
+    };
+    if let Err(error) = writer.start(log_settings(options, None)) {
+        eprintln!("keepalived-rs: cannot start the log: {error}");
+    }
+    let status = begin(options, &log, paths, launcher);
+    tracing::info!(target: "parent", "Stopped {}", version::KEEPALIVED);
+    log.flush(LAST_WORDS);
+    status
+}
+
+fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>) -> i32 {
+    introduce(options);
+    let reading = read(options, None);
+    tell(options, &reading);
+    let give_up = |launcher: Option<Launcher>, status: i32| {
+        if let Some(launcher) = launcher {
+            launcher.release(u8::try_from(status).unwrap_or(1));
+        }
+        status
+    };
+    if let Start::Exit(status) = reading.start {
+        let name = if status == 2 { "CONFIG" } else { "FATAL" };
+        if status != 6 {
+            tracing::info!(
+                target: "parent",
+                "Keepalived_vrrp exited with permanent error {name}. Terminating"
+            );
+        }
+        return give_up(launcher, status);
+    }
+    let configuration = reading.configuration;
+    let globals = &configuration.globals;
+    set_umask(options.umask.unwrap_or(globals.umask));
+    let paths = if globals.instance_name.is_some() || globals.use_pid_dir {
+        self::paths(options, Some(&configuration))
+    } else {
+        paths
+    };
+    if globals.instance_name.is_some() {
+        log.set(log_settings(options, Some(&configuration)));
+    }
+    if globals.max_auto_priority == 0
+        && !globals.max_auto_priority_given
+        && globals.vrrp_process.realtime.is_none()
+    {
+        tracing::info!(
+            target: "parent",
+            "NOTICE: setting config option max_auto_priority should result in better keepalived performance"
+        );
+    }
+    for missing in privileges::missing() {
+        tracing::warn!(target: "parent", "{missing}");
+    }
+    let files = match take_pid_files(options, &configuration, &paths) {
+        Ok(files) => files,
+        Err(text) => {
+            tracing::error!(target: "parent", "{text}");
+            return give_up(launcher, 1);
+        }
+    };
+    if let Some(launcher) = launcher {
+        launcher.release(0);
+    }
+    supervise::run(Running {
+        options,
+        log,
+        configuration,
+        pid_files: files,
+        pid_path: paths.parent,
+    })
+}
+
+fn introduce(options: &Options) {
+    tracing::info!(target: "parent", "Starting {}", version::KEEPALIVED);
+    tracing::info!(target: "parent", "{}", version::ours());
+    if version::kernel_is_older() {
+        tracing::info!(
+            target: "parent",
+            "WARNING - keepalived was built for newer Linux {}, running on {}",
+            version::LINUX,
+            version::running_kernel()
+        );
+    } else {
+        tracing::info!(
+            target: "parent",
+            "Running on {} (built for Linux {})",
+            version::running_kernel(),
+            version::LINUX
+        );
+    }
+    let words: Vec<String> = options
+        .arguments
+        .iter()
+        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .collect();
+    tracing::info!(target: "parent", "Command line: {}", words.join(" "));
+    for note in &options.notes {
+        tracing::warn!(target: "parent", "{note}");
+    }
+}
+
+/// Reads the configuration; at a reload with the seed of the one before.
+pub(super) fn read(options: &Options, random_seed: Option<u32>) -> Reading {
+    let read = ReadOptions {
+        file: options.file.to_string_lossy().into_owned(),
+        config_id: options.config_id.clone(),
+        test: false,
+        all_config: options.all_config,
+        umask: options.umask,
+        random_seed,
+    };
+    config::read(&Machine::new(), &read)
+}
+
+/// Logs what reading has to say.
+pub(super) fn tell(options: &Options, reading: &Reading) {
+    for file in &reading.files {
+        tracing::debug!(target: "parent", "Opening file '{}'.", file.name);
+    }
+    if reading.start != Start::Exit(6) {
+        tracing::info!(target: "parent", "Configuration file {}", options.file.display());
+    }
+    for (pass, line) in reading.log_lines() {
+        // A target must be a constant.
+        match pass {
+            config::Pass::Parent => tracing::info!(target: "parent", "{line}"),
+            config::Pass::Checker => tracing::info!(target: "checkers", "{line}"),
+            config::Pass::Vrrp => tracing::info!(target: "vrrp", "{line}"),
+            config::Pass::Bfd => tracing::info!(target: "bfd", "{line}"),
+        }
+    }
+    for line in reading.not_yet() {
+        tracing::warn!(target: "parent", "{line}");
+    }
+}
+
+fn paths(options: &Options, configuration: Option<&Configuration>) -> Paths {
+    let globals = configuration.map(|c| &c.globals);
+    Paths::new(&Naming {
+        directory: options.namespace.is_some()
+            || globals.is_some_and(|g| g.use_pid_dir || g.net_namespace.is_some()),
+        instance: globals.and_then(|g| g.instance_name.as_deref()),
+        given: [
+            &options.pid,
+            &options.vrrp_pid,
+            &options.checkers_pid,
+            &options.bfd_pid,
+        ]
+        .map(|path| path.as_deref()),
+    })
+}
+
+fn take_pid_files(
+    options: &Options,
+    configuration: &Configuration,
+    paths: &Paths,
+) -> Result<Vec<PidFile>, String> {
+    let take = |path: &Path| PidFile::take(path).map_err(|e| e.to_string());
+    paths
+        .make_directory()
+        .map_err(|e| format!("cannot make the directory of the pid files: {e}"))?;
+    let mut files = vec![take(&paths.parent)?];
+    if options.vrrp && (!configuration.instances.is_empty() || options.all) {
+        files.push(take(&paths.vrrp)?);
+    }
+    Ok(files)
+}
+
+fn log_settings(options: &Options, configuration: Option<&Configuration>) -> Settings {
+    let instance = configuration.and_then(|c| c.globals.instance_name.as_deref());
+    let namespace = options
+        .namespace
+        .as_deref()
+        .or_else(|| configuration.and_then(|c| c.globals.net_namespace.as_deref()));
+    let suffix: String = [namespace, instance]
+        .into_iter()
+        .flatten()
+        .map(|n| format!("_{n}"))
+        .collect();
+    Settings {
+        stderr: options.foreground && options.log_console,
+        syslog: !options.no_syslog,
+        facility: u32::from(options.facility) << 3,
+        file: options.log_file.as_ref().map(|file| {
+            file.as_ref().map_or_else(
+                || "/tmp/keepalived.log".to_owned(),
+                |f| f.to_string_lossy().into_owned(),
+            )
+        }),
+        flush: options.flush_log_file,
+        suffix,
+    }
+}
+
+fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}

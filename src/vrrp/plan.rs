@@ -1,0 +1,280 @@
+//! Old configuration + new configuration -> what to keep, change, add and remove. Pure.
+//!
+//! Instances are matched as keepalived matches them: by VRID, family and interface (and source address when
+//! they are unicast), not by name. Sync groups are matched by name.
+
+use super::group::Member;
+use crate::model::route::Family;
+use crate::model::{Configuration, Instance, SyncGroup};
+use crate::state::{GroupId, InstanceId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A group that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedGroup {
+    /// Id.
+    pub id: GroupId,
+    /// The sync group; `None` for an instance on its own.
+    pub group: Option<Arc<SyncGroup>>,
+    /// Members, in the order of the file.
+    pub members: Vec<PlannedMember>,
+}
+
+/// One member of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedMember {
+    /// Id.
+    pub id: InstanceId,
+    /// Configuration.
+    pub config: Arc<Instance>,
+}
+
+impl PlannedGroup {
+    /// Members as a group wants them.
+    pub fn members(&self) -> Vec<Member> {
+        self.members
+            .iter()
+            .map(|m| Member {
+                id: m.id,
+                config: m.config.clone(),
+            })
+            .collect()
+    }
+}
+
+/// What becomes of a group or an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// As it was: it is not touched.
+    Keep,
+    /// Its configuration changes in place.
+    Change,
+    /// New.
+    Add,
+}
+
+/// Groups and instances that run, and the ids given so far.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// In the order of the file: sync groups stand where their first member stands.
+    pub groups: Vec<PlannedGroup>,
+    next_group: u32,
+    next_instance: u32,
+}
+
+/// The way from what runs to what shall run.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// What runs afterwards.
+    pub running: Running,
+    /// Fate of each group of `running`, in its order.
+    pub groups: Vec<Fate>,
+    /// Fate of each instance.
+    pub instances: BTreeMap<InstanceId, Fate>,
+    /// Groups that end. An instance in one of them is either in `removed` or in `moved`.
+    pub ended: Vec<GroupId>,
+    /// Instances that end.
+    pub removed: BTreeSet<InstanceId>,
+    /// Instances that stay and change their group: old group, new group.
+    pub moved: BTreeMap<InstanceId, (GroupId, GroupId)>,
+}
+
+impl Running {
+    /// Every member with its group.
+    pub fn members(&self) -> impl Iterator<Item = (GroupId, &PlannedMember)> {
+        self.groups
+            .iter()
+            .flat_map(|g| g.members.iter().map(move |m| (g.id, m)))
+    }
+}
+
+/// Plans the way from `old` to `new`.
+pub fn plan(old: &Running, new: &Configuration) -> Plan {
+    let mut plan = Plan {
+        running: Running {
+            groups: Vec::new(),
+            next_group: old.next_group,
+            next_instance: old.next_instance,
+        },
+        ..Plan::default()
+    };
+    let members = match_instances(old, new, &mut plan);
+    let old_group: BTreeMap<InstanceId, GroupId> = old.members().map(|(g, m)| (m.id, g)).collect();
+    let was: BTreeMap<GroupId, &PlannedGroup> = old.groups.iter().map(|g| (g.id, g)).collect();
+    let mut placed = vec![false; members.len()];
+    for index in 0..members.len() {
+        if placed[index] {
+            continue;
+        }
+        let sync = members[index]
+            .config
+            .sync_group
+            .as_deref()
+            .and_then(|name| new.sync_groups.iter().find(|g| g.name == name));
+        let mut inside = Vec::new();
+        for (at, member) in members.iter().enumerate().skip(index) {
+            let belongs = match sync {
+                Some(group) => member.config.sync_group.as_deref() == Some(&group.name),
+                None => at == index,
+            };
+            if belongs && !placed[at] {
+                placed[at] = true;
+                inside.push(member.clone());
+            }
+        }
+        let id = match_group(old, sync, &inside, &old_group).unwrap_or_else(|| {
+            plan.running.next_group += 1;
+            GroupId(plan.running.next_group)
+        });
+        for member in &inside {
+            match old_group.get(&member.id) {
+                Some(from) if *from != id => {
+                    plan.moved.insert(member.id, (*from, id));
+                }
+                _ => {}
+            }
+        }
+        let mut group = PlannedGroup {
+            id,
+            group: sync.map(|g| Arc::new(g.clone())),
+            members: inside,
+        };
+        plan.groups.push(match was.get(&id) {
+            None => Fate::Add,
+            Some(before) if same_group(before, &group) => {
+                // The very same objects: what is kept is not even looked at.
+                group = PlannedGroup::clone(before);
+                Fate::Keep
+            }
+            Some(_) => Fate::Change,
+        });
+        plan.running.groups.push(group);
+    }
+    let stay: BTreeSet<GroupId> = plan.running.groups.iter().map(|g| g.id).collect();
+    plan.ended = old
+        .groups
+        .iter()
+        .map(|g| g.id)
+        .filter(|id| !stay.contains(id))
+        .collect();
+    let stay: BTreeSet<InstanceId> = members.iter().map(|m| m.id).collect();
+    plan.removed = old
+        .members()
+        .map(|(_, m)| m.id)
+        .filter(|id| !stay.contains(id))
+        .collect();
+    plan
+}
+
+/// What makes an instance the same one after a reload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    vrid: u8,
+    ipv6: bool,
+    interface: String,
+    vmac: bool,
+    unicast: Option<Option<IpAddr>>,
+}
+
+fn key(instance: &Instance) -> Key {
+    Key {
+        vrid: instance.vrid,
+        ipv6: matches!(instance.family, Family::Inet6),
+        interface: instance.interface.clone(),
+        vmac: instance.vmac.is_some(),
+        unicast: instance.unicast.then_some(instance.source),
+    }
+}
+
+/// Gives every instance of the new configuration its id, in the order of the file.
+fn match_instances(old: &Running, new: &Configuration, plan: &mut Plan) -> Vec<PlannedMember> {
+    let mut free: BTreeMap<Key, Vec<&PlannedMember>> = BTreeMap::new();
+    for (_, member) in old.members() {
+        free.entry(key(&member.config)).or_default().push(member);
+    }
+    // Two instances can share a key (unicast, told apart by their peers): the name decides first.
+    let mut found: Vec<Option<&PlannedMember>> = new
+        .instances
+        .iter()
+        .map(|instance| {
+            let list = free.get_mut(&key(instance))?;
+            let at = list.iter().position(|m| m.config.name == instance.name)?;
+            Some(list.remove(at))
+        })
+        .collect();
+    for (slot, instance) in found.iter_mut().zip(&new.instances) {
+        if slot.is_none() {
+            *slot = free
+                .get_mut(&key(instance))
+                .filter(|l| !l.is_empty())
+                .map(|l| l.remove(0));
+        }
+    }
+    let mut members = Vec::with_capacity(found.len());
+    for (before, instance) in found.into_iter().zip(&new.instances) {
+        let (member, fate) = match before {
+            Some(before) if same_instance(&before.config, instance) => (before.clone(), Fate::Keep),
+            Some(before) => (
+                PlannedMember {
+                    id: before.id,
+                    config: Arc::new(instance.clone()),
+                },
+                Fate::Change,
+            ),
+            None => {
+                plan.running.next_instance += 1;
+                (
+                    PlannedMember {
+                        id: InstanceId(plan.running.next_instance),
+                        config: Arc::new(instance.clone()),
+                    },
+                    Fate::Add,
+                )
+            }
+        };
+        plan.instances.insert(member.id, fate);
+        members.push(member);
+    }
+    members
+}
+
+/// The running group that this one continues.
+fn match_group(
+    old: &Running,
+    sync: Option<&SyncGroup>,
+    inside: &[PlannedMember],
+    old_group: &BTreeMap<InstanceId, GroupId>,
+) -> Option<GroupId> {
+    old.groups
+        .iter()
+        .filter(|g| match (sync, g.group.as_deref()) {
+            (Some(new), Some(before)) => new.name == before.name,
+            (None, None) => true,
+            _ => false,
+        })
+        .map(|g| g.id)
+        .find(|id| inside.iter().any(|m| old_group.get(&m.id) == Some(id)))
+}
+
+/// The same but for where it stands in the file.
+fn same_instance(before: &Instance, after: &Instance) -> bool {
+    if before.line == after.line && before.file == after.file {
+        return before == after;
+    }
+    let mut moved = before.clone();
+    moved.line = after.line;
+    moved.file.clone_from(&after.file);
+    moved == *after
+}
+
+fn same_group(before: &PlannedGroup, after: &PlannedGroup) -> bool {
+    before.group == after.group
+        && before.members.len() == after.members.len()
+        && before
+            .members
+            .iter()
+            .zip(&after.members)
+            .all(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.config, &b.config))
+}
