@@ -7,4 +7,5 @@ mod addresses;
 mod adverts;
 mod firewall;
 mod log;
+mod pacing;
 mod speed;

@@ -228,7 +228,25 @@ impl Capture {
         Capture(socket)
     }
 
-    /// The next frame of this EtherType that was sent with this source MAC address.
+    /// The next frame of this EtherType, unless none comes for so long.
+    pub fn try_next(&mut self, ethertype: u16, wait: Duration) -> Option<Vec<u8>> {
+        let end = Instant::now() + wait;
+        let mut buffer = [0; 2048];
+        loop {
+            let rest = end
+                .checked_duration_since(Instant::now())
+                .filter(|rest| !rest.is_zero())?;
+            self.0.set_read_timeout(Some(rest)).expect("a time out");
+            let read = (&self.0).read(&mut buffer);
+            self.0.set_read_timeout(Some(LIMIT)).expect("a time out");
+            let frame = &buffer[..read.ok()?];
+            if frame.len() > 14 && frame[12..14] == ethertype.to_be_bytes() {
+                return Some(frame.to_vec());
+            }
+        }
+    }
+
+    /// The next frame of this EtherType that is wanted.
     pub fn next(&mut self, ethertype: u16, keep: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut buffer = [0; 2048];
         loop {

@@ -5,9 +5,17 @@
 //! go. A slice is a few dozen requests, so that what comes in between (a release above all) waits for no more
 //! than that.
 
-use super::addresses::{Action, Operation};
+mod lines;
+mod restore;
+mod work;
+
+pub use work::Step;
+
+use self::lines::{removing_lines, setting_excluded, setting_lines};
+use self::restore::Restore;
+use self::work::{Job, claim_job};
+use super::addresses::Action;
 use super::links::Table;
-use super::message::Answer;
 use crate::model::Address;
 use crate::model::vrrp::Accept;
 use crate::state::kernel::KernelInstance;
@@ -16,12 +24,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::{debug, info};
-
-/// Removals by others: the first is put right at once, the next after this, then twice as long, up to the last.
-const FIRST_DELAY: u64 = 100_000_000;
-const LAST_DELAY: u64 = 10_000_000_000;
-/// An address that has stayed for so long starts from the beginning.
-const CALM: u64 = 60_000_000_000;
 
 /// An address on an interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,66 +71,6 @@ struct Owned {
 impl Owned {
     fn drops(&self) -> bool {
         self.config.accept == Accept::Disabled && !self.config.owner && !self.addresses.is_empty()
-    }
-}
-
-#[derive(Debug)]
-struct Job {
-    instance: InstanceId,
-    name: Arc<str>,
-    epoch: u64,
-    action: Action,
-    addresses: Arc<[Address]>,
-    next: usize,
-    announce: u32,
-    /// Remove although it is wanted: it is added again with other properties.
-    force: bool,
-    report: bool,
-    /// Firewall elements go when this is done.
-    unblock: bool,
-    /// Where `excluded_vips` begin; `None` once their line is logged, or when there are none.
-    excluded_from: Option<usize>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Restore {
-    delay: u64,
-    last: u64,
-    due: Option<u64>,
-}
-
-/// One request of a slice.
-#[derive(Debug, Clone)]
-pub struct Step {
-    instance: InstanceId,
-    name: Arc<str>,
-    action: Action,
-    addresses: Arc<[Address]>,
-    place: usize,
-    index: u32,
-    announce: u32,
-    why: Why,
-    /// The first one of `excluded_vips`.
-    excluded_begin: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Job,
-    /// It was removed by somebody else.
-    Restore,
-    /// Its interface has come back.
-    Return,
-}
-
-impl Step {
-    /// The request.
-    pub fn operation(&self) -> Operation<'_> {
-        Operation {
-            action: self.action,
-            index: self.index,
-            address: &self.addresses[self.place],
-        }
     }
 }
 
@@ -566,297 +508,6 @@ impl Desired {
         self.restores.values().filter_map(|restore| restore.due).min()
     }
 
-    /// The next requests, at most `most`: releases, then what others have removed, then claims. Jobs that need
-    /// no request are done on the way.
-    pub fn slice(&mut self, most: usize, now: u64, table: &Table, out: &mut Vec<Outcome>) -> Vec<Step> {
-        let mut steps = Vec::new();
-        while steps.len() < most {
-            let Some(mut job) = self.releases.pop_front() else {
-                break;
-            };
-            while steps.len() < most && job.next < job.addresses.len() {
-                let key = Key::of(&job.addresses[job.next]);
-                let wanted = !job.force && self.wanted.contains_key(&key);
-                if let Some(interface) = table.by_name(&key.interface).filter(|_| !wanted) {
-                    steps.push(job.step(interface.index));
-                }
-                job.next += 1;
-            }
-            if job.next < job.addresses.len() {
-                self.releases.push_front(job);
-                return steps;
-            }
-            self.finish_when_done(job, out);
-        }
-        if steps.is_empty() {
-            self.take_restores(most, now, table, &mut steps);
-        }
-        while steps.len() < most {
-            let Some(mut job) = self.claims.pop_front() else {
-                break;
-            };
-            while steps.len() < most && job.next < job.addresses.len() {
-                let key = Key::of(&job.addresses[job.next]);
-                match table.by_name(&key.interface) {
-                    Some(interface) => steps.push(job.step(interface.index)),
-                    None => debug!(target: "vrrp", VRRP_INSTANCE = %job.name,
-                        "({}) interface {} for address {} does not exist now; the address is added when it does",
-                        job.name, key.interface, key.address),
-                }
-                job.next += 1;
-            }
-            if job.next < job.addresses.len() {
-                self.claims.push_front(job);
-                return steps;
-            }
-            self.finish_when_done(job, out);
-        }
-        steps
-    }
-
-    fn take_restores(&mut self, most: usize, now: u64, table: &Table, steps: &mut Vec<Step>) {
-        while steps.len() < most {
-            let Some((id, key)) = self.returns.pop_front() else {
-                break;
-            };
-            self.push_one(id, &key, Why::Return, table, steps);
-        }
-        let due: Vec<Key> = self
-            .restores
-            .iter()
-            .filter(|(_, restore)| restore.due.is_some_and(|due| due <= now))
-            .map(|(key, _)| key.clone())
-            .take(most.saturating_sub(steps.len()))
-            .collect();
-        for key in due {
-            if let Some(restore) = self.restores.get_mut(&key) {
-                restore.due = None;
-                restore.last = now;
-            }
-            if let Some(id) = self.owner(&key) {
-                self.push_one(id, &key, Why::Restore, table, steps);
-            }
-        }
-    }
-
-    fn push_one(&self, id: InstanceId, key: &Key, why: Why, table: &Table, steps: &mut Vec<Step>) {
-        let Some(owned) = self.instances.get(&id).filter(|owned| owned.claimed) else {
-            return;
-        };
-        let place = owned
-            .addresses
-            .iter()
-            .position(|address| Key::of(address) == *key);
-        if let (Some(place), Some(interface)) = (place, table.by_name(&key.interface)) {
-            steps.push(Step {
-                instance: id,
-                name: owned.config.name.clone(),
-                action: Action::Add,
-                addresses: owned.addresses.clone(),
-                place,
-                index: interface.index,
-                announce: owned.announce,
-                why,
-                excluded_begin: false,
-            });
-        }
-    }
-
-    /// The job's last request is in the slice that is being made: what follows from its end is told with the
-    /// slice's results, since `done` is called before anything else happens.
-    fn finish_when_done(&mut self, job: Job, out: &mut Vec<Outcome>) {
-        if job.excluded_from.is_some() {
-            setting_excluded(&job.name);
-        }
-        if job.unblock {
-            out.push(Outcome::Unblock {
-                addresses: job.addresses.clone(),
-            });
-        }
-        if job.report {
-            // `set` is filled in by `complete`, after the results are known.
-            out.push(Outcome::Applied {
-                instance: job.instance,
-                epoch: job.epoch,
-                set: Vec::new(),
-            });
-        }
-    }
-
-    /// Takes in what became of a slice. `results` are as long as `steps`.
-    pub fn done(&mut self, steps: &[Step], results: &[Option<Answer>], out: &mut Vec<Outcome>) {
-        for (step, result) in steps.iter().zip(results) {
-            let address = &step.addresses[step.place];
-            let errno = result.as_ref().map_or(0, |answer| answer.errno);
-            match step.action {
-                Action::Remove => self.removed(step, address, errno, result),
-                Action::Add => {
-                    if step.excluded_begin {
-                        setting_excluded(&step.name);
-                    }
-                    self.added(step, address, errno, result, out)
-                }
-            }
-        }
-    }
-
-    fn removed(&mut self, step: &Step, address: &Address, errno: i32, result: &Option<Answer>) {
-        match errno {
-            0 => *self.expected.entry(Key::of(address)).or_default() += 1,
-            libc::EADDRNOTAVAIL | libc::ENODEV => {}
-            _ => complain(step, address, result),
-        }
-    }
-
-    fn added(
-        &mut self,
-        step: &Step,
-        address: &Address,
-        errno: i32,
-        result: &Option<Answer>,
-        out: &mut Vec<Outcome>,
-    ) {
-        let key = Key::of(address);
-        let is_set = matches!(errno, 0 | libc::EEXIST);
-        if !is_set {
-            complain(step, address, result);
-        }
-        let Some(owned) = self
-            .instances
-            .get_mut(&step.instance)
-            .filter(|owned| owned.claimed)
-        else {
-            return;
-        };
-        if is_set {
-            owned.set.insert(key);
-        } else {
-            owned.set.remove(&key);
-        }
-        // What was put back and is there all the same was not gone: no need to tell anybody.
-        if step.why != Why::Job && errno != 0 {
-            return;
-        }
-        if step.why == Why::Restore {
-            out.push(Outcome::Restored {
-                instance: step.instance,
-                address: address.network.address,
-            });
-        }
-        // keepalived announces also what the kernel has refused.
-        out.push(Outcome::Announce {
-            instance: step.instance,
-            name: step.name.clone(),
-            index: step.index,
-            address: address.network.address,
-            repeat: step.announce,
-        });
-    }
-
-    /// Fills in which addresses are set, after the results of the slice were taken in.
-    pub fn complete(&self, outcome: Outcome) -> Option<Outcome> {
-        match outcome {
-            Outcome::Applied { instance, epoch, .. } => {
-                let owned = self.instances.get(&instance)?;
-                // Overtaken: the newer one will report.
-                (owned.epoch == epoch).then(|| Outcome::Applied {
-                    instance,
-                    epoch,
-                    set: flags(owned),
-                })
-            }
-            other => Some(other),
-        }
-    }
-
-    /// An address was removed. When an instance wants it, tells after how long it will be put back, and whose
-    /// it is; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
-    pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<(InstanceId, u64)> {
-        if let Some(count) = self.expected.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                self.expected.remove(key);
-            }
-            if !self.wanted.contains_key(key) {
-                return None;
-            }
-            // Removed by us and wanted again since: the claim has added it, or is about to.
-            return None;
-        }
-        let id = self.owner(key)?;
-        let owned = self.instances.get_mut(&id)?;
-        if !owned.set.remove(key) {
-            return None;
-        }
-        let watched = owned
-            .addresses
-            .iter()
-            .any(|address| !address.no_track && Key::of(address) == *key);
-        if !watched || !interface_up {
-            return None;
-        }
-        Some((id, self.schedule(key, now)))
-    }
-
-    fn schedule(&mut self, key: &Key, now: u64) -> u64 {
-        let before = self
-            .restores
-            .get(key)
-            .filter(|restore| now.saturating_sub(restore.last) < CALM);
-        let delay = match before {
-            None => 0,
-            Some(Restore { delay: 0, .. }) => FIRST_DELAY,
-            Some(Restore { delay, .. }) => (delay * 2).min(LAST_DELAY),
-        };
-        let restore = Restore {
-            delay,
-            last: now,
-            due: Some(now + delay),
-        };
-        self.restores.insert(key.clone(), restore);
-        delay
-    }
-
-    /// An interface is there, or is up, and was not: what is claimed on it and not there is added.
-    pub fn interface_back(&mut self, name: &str, table: &Table) {
-        for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
-            if self.claims.iter().any(|job| job.instance == *id) {
-                continue;
-            }
-            for address in owned.addresses.iter().filter(|address| address.interface == name) {
-                let key = Key::of(address);
-                let waiting = self
-                    .restores
-                    .get(&key)
-                    .is_some_and(|restore| restore.due.is_some())
-                    || self.returns.contains(&(*id, key.clone()));
-                if !waiting && !is_there(table, &key) {
-                    self.returns.push_back((*id, key));
-                }
-            }
-        }
-    }
-
-    /// An interface is gone, and its addresses with it.
-    pub fn interface_gone(&mut self, name: &str) {
-        for owned in self.instances.values_mut() {
-            owned.set.retain(|key| key.interface != name);
-        }
-        self.restores.retain(|key, _| key.interface != name);
-        self.expected.retain(|key, _| key.interface != name);
-    }
-
-    /// Messages of the monitor were lost; `table` is fresh. Returns what is claimed, was set, and is gone.
-    pub fn resynchronize(&mut self, table: &Table) -> Vec<Key> {
-        self.expected.clear();
-        self.instances
-            .values()
-            .flat_map(|owned| owned.set.iter())
-            .filter(|key| !is_there(table, key))
-            .cloned()
-            .collect()
-    }
-
     fn owner(&self, key: &Key) -> Option<InstanceId> {
         self.wanted.get(key)?;
         self.instances
@@ -875,42 +526,6 @@ impl Desired {
                 self.restores.remove(key);
             }
         }
-    }
-}
-
-impl Job {
-    fn step(&mut self, index: u32) -> Step {
-        let excluded_begin = self.excluded_from.is_some_and(|from| self.next >= from);
-        if excluded_begin {
-            self.excluded_from = None;
-        }
-        Step {
-            instance: self.instance,
-            name: self.name.clone(),
-            action: self.action,
-            addresses: self.addresses.clone(),
-            place: self.next,
-            index,
-            announce: self.announce,
-            why: Why::Job,
-            excluded_begin,
-        }
-    }
-}
-
-fn claim_job(id: InstanceId, owned: &Owned) -> Job {
-    Job {
-        instance: id,
-        name: owned.config.name.clone(),
-        epoch: owned.epoch,
-        action: Action::Add,
-        addresses: owned.addresses.clone(),
-        next: 0,
-        announce: owned.announce,
-        force: false,
-        report: true,
-        unblock: false,
-        excluded_from: (!owned.config.excluded_vips.is_empty()).then_some(owned.config.vips.len()),
     }
 }
 
@@ -944,47 +559,5 @@ fn length(address: &Address) -> String {
     }
 }
 
-/// The line about E-VIPs follows what the kernel said about the VIPs.
-fn setting_lines(owned: &Owned) {
-    let name = &owned.config.name;
-    if !owned.config.vips.is_empty() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting VIPs.");
-    }
-}
-
-fn setting_excluded(name: &str) {
-    debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting E-VIPs.");
-}
-
-fn removing_lines(owned: &Owned) {
-    let name = &owned.config.name;
-    if !owned.config.vips.is_empty() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing VIPs.");
-    }
-    if !owned.config.excluded_vips.is_empty() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing E-VIPs.");
-    }
-    if owned.drops() {
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing firewall drop rule");
-    }
-}
-
-/// keepalived's line about a refused request, and one of ours that says which address it was and why.
-fn complain(step: &Step, address: &Address, result: &Option<Answer>) {
-    let Some(answer) = result else { return };
-    let (request, number) = match step.action {
-        Action::Add => ("RTM_NEWADDR", libc::RTM_NEWADDR),
-        Action::Remove => ("RTM_DELADDR", libc::RTM_DELADDR),
-    };
-    let text = nix::errno::Errno::from_raw(answer.errno).desc();
-    info!(target: "vrrp", "Netlink: error: {text}({}), type={request}({number}), seq={}, pid=0",
-        answer.errno, answer.sequence);
-    let verb = if step.action == Action::Add {
-        "add"
-    } else {
-        "remove"
-    };
-    let why = answer.text.as_deref().unwrap_or(text);
-    info!(target: "vrrp", VRRP_INSTANCE = %step.name, "({}) the kernel refused to {verb} {}/{} on {}: {why}",
-        step.name, address.network.address, address.network.prefix, address.interface);
-}
+#[cfg(test)]
+mod tests;

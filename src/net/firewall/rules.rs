@@ -1,18 +1,10 @@
-//! `no_accept` and strict mode: nftables rules that drop packets to and from the addresses, in the very table,
-//! sets and chains that keepalived makes.
-//!
-//! Every change is one transaction. The table of a family exists as long as it has an address.
+//! The rule sets as nftables messages, in nft's own encoding, so that `nft list ruleset` shows keepalived's.
 
-use super::channel::{Batch, Channel};
-use super::links::Table;
-use super::message::{Answer, Writer};
-use crate::model::Address;
-use crate::model::globals::Buffer;
-use crate::sys::netlink;
+use super::Settings;
+use crate::net::channel::Batch;
+use crate::net::message::Writer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tracing::error;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
@@ -50,7 +42,7 @@ const ELEMENTS: usize = 500;
 
 /// What is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Element {
+pub(super) enum Element {
     V4(Ipv4Addr),
     V6(Ipv6Addr),
     /// A link-local address on this interface only.
@@ -58,7 +50,7 @@ enum Element {
 }
 
 impl Element {
-    fn family(self) -> Family {
+    pub(super) fn family(self) -> Family {
         match self {
             Element::V4(_) => Family::Ip,
             Element::V6(_) | Element::LinkLocal(..) => Family::Ip6,
@@ -82,7 +74,7 @@ impl Element {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Family {
+pub(super) enum Family {
     Ip,
     Ip6,
 }
@@ -96,208 +88,35 @@ impl Family {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Settings {
-    table: String,
-    priority: i32,
-    by_index: bool,
-    counters: bool,
+/// Begins a transaction.
+pub(super) fn begin(batch: &mut Batch<'_>) {
+    marker(batch, libc::NFNL_MSG_BATCH_BEGIN as u16);
 }
 
-/// The drop rules.
-#[derive(Debug)]
-pub struct Firewall {
-    settings: Settings,
-    channel: Option<Channel>,
-    /// How many claimed instances want it dropped: address and interface name.
-    wanted: BTreeMap<(IpAddr, String), u32>,
-    present: BTreeSet<Element>,
-    changed: bool,
+/// Ends it. The last request before the end is the one that is acknowledged; the end itself is not.
+pub(super) fn end(batch: &mut Batch<'_>) {
+    batch.acknowledge();
+    marker(batch, libc::NFNL_MSG_BATCH_END as u16);
 }
 
-impl Default for Firewall {
-    fn default() -> Self {
-        Firewall {
-            settings: Settings {
-                table: "keepalived".into(),
-                priority: -1,
-                by_index: false,
-                counters: false,
-            },
-            channel: None,
-            wanted: BTreeMap::new(),
-            present: BTreeSet::new(),
-            changed: false,
-        }
-    }
+/// Adds elements to their sets.
+pub(super) fn add_elements(
+    batch: &mut Batch<'_>,
+    family: Family,
+    settings: &Settings,
+    list: impl Iterator<Item = Element>,
+) {
+    elements(batch, NEWSETELEM, family, settings, list);
 }
 
-impl Firewall {
-    /// Settings; the name of the table does not change while something is dropped (a reload refuses that).
-    pub fn configure(&mut self, table: &str, priority: i32, by_index: bool, counters: bool) {
-        let table = if table.is_empty() { "keepalived" } else { table };
-        let settings = Settings {
-            table: table.to_owned(),
-            priority,
-            by_index,
-            counters,
-        };
-        if settings != self.settings {
-            self.remove();
-            self.settings = settings;
-            self.changed = true;
-        }
-    }
-
-    /// Removes the tables that a killed predecessor has left.
-    pub fn clean(&mut self) {
-        self.transaction("remove old drop rules", |batch, settings| {
-            for family in [Family::Ip, Family::Ip6] {
-                delete_table(batch, family, settings);
-            }
-        });
-    }
-
-    /// Drops packets to and from these addresses as of the next `flush`.
-    pub fn block(&mut self, addresses: &[Address]) {
-        for address in addresses {
-            *self
-                .wanted
-                .entry((address.network.address, address.interface.clone()))
-                .or_default() += 1;
-        }
-        self.changed = true;
-    }
-
-    /// Takes `block` back.
-    pub fn unblock(&mut self, addresses: &[Address]) {
-        for address in addresses {
-            let key = (address.network.address, address.interface.clone());
-            if let Some(count) = self.wanted.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.wanted.remove(&key);
-                }
-            }
-        }
-        self.changed = true;
-    }
-
-    /// Interfaces have come or gone: link-local addresses are dropped by index.
-    pub fn interfaces_changed(&mut self) {
-        self.changed |= !self.wanted.is_empty();
-    }
-
-    /// Makes the kernel have what is wanted, in one transaction.
-    pub fn flush(&mut self, table: &Table) {
-        if !std::mem::replace(&mut self.changed, false) {
-            return;
-        }
-        let wanted: BTreeSet<Element> = self
-            .wanted
-            .keys()
-            .filter_map(|(address, interface)| match address {
-                IpAddr::V4(v4) => Some(Element::V4(*v4)),
-                IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-                    Some(Element::LinkLocal(*v6, table.by_name(interface)?.index))
-                }
-                IpAddr::V6(v6) => Some(Element::V6(*v6)),
-            })
-            .collect();
-        if wanted == self.present {
-            return;
-        }
-        let present = std::mem::take(&mut self.present);
-        let done = self.transaction("change the drop rules", |batch, settings| {
-            for family in [Family::Ip, Family::Ip6] {
-                let of = |set: &BTreeSet<Element>| -> BTreeSet<Element> {
-                    set.iter()
-                        .filter(|element| element.family() == family)
-                        .copied()
-                        .collect()
-                };
-                let (now, then) = (of(&present), of(&wanted));
-                match (now.is_empty(), then.is_empty()) {
-                    (true, true) => {}
-                    (_, true) => delete_table(batch, family, settings),
-                    (true, false) => {
-                        // One that is there is not ours any more: a killed predecessor's.
-                        delete_table(batch, family, settings);
-                        create_table(batch, family, settings, &then);
-                    }
-                    (false, false) => {
-                        elements(
-                            batch,
-                            DELSETELEM,
-                            family,
-                            settings,
-                            now.difference(&then).copied(),
-                        );
-                        elements(
-                            batch,
-                            NEWSETELEM,
-                            family,
-                            settings,
-                            then.difference(&now).copied(),
-                        );
-                    }
-                }
-            }
-        });
-        self.present = if done { wanted } else { present };
-    }
-
-    /// Removes the tables.
-    pub fn remove(&mut self) {
-        let present = std::mem::take(&mut self.present);
-        if present.is_empty() {
-            return;
-        }
-        let families: BTreeSet<Family> = present.iter().map(|element| element.family()).collect();
-        self.transaction("remove the drop rules", |batch, settings| {
-            for family in &families {
-                delete_table(batch, *family, settings);
-            }
-        });
-    }
-
-    fn transaction(&mut self, what: &str, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> bool {
-        match self.try_transaction(write) {
-            Ok(answers) => match answers.first() {
-                None => true,
-                Some(answer) => {
-                    let text = nix::errno::Errno::from_raw(answer.errno).desc();
-                    let more = answer
-                        .text
-                        .as_deref()
-                        .map(|text| format!(": {text}"))
-                        .unwrap_or_default();
-                    error!(target: "vrrp", "nftables: cannot {what}: {text}{more}; table {}, request {}",
-                        self.settings.table, answer.request & 0xff);
-                    false
-                }
-            },
-            Err(error) => {
-                error!(target: "vrrp", "nftables: cannot {what}: {error}; table {}", self.settings.table);
-                false
-            }
-        }
-    }
-
-    fn try_transaction(&mut self, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> io::Result<Vec<Answer>> {
-        let channel = match &mut self.channel {
-            Some(channel) => channel,
-            none => none.insert(Channel::open(netlink::NETFILTER, Buffer::default())?),
-        };
-        let settings = &self.settings;
-        channel.batch(|batch| {
-            marker(batch, libc::NFNL_MSG_BATCH_BEGIN as u16);
-            write(batch, settings);
-            // The end of the transaction is not acknowledged.
-            batch.acknowledge();
-            marker(batch, libc::NFNL_MSG_BATCH_END as u16);
-        })
-    }
+/// Removes elements from their sets.
+pub(super) fn remove_elements(
+    batch: &mut Batch<'_>,
+    family: Family,
+    settings: &Settings,
+    list: impl Iterator<Item = Element>,
+) {
+    elements(batch, DELSETELEM, family, settings, list);
 }
 
 fn marker(batch: &mut Batch<'_>, kind: u16) {
@@ -319,7 +138,7 @@ fn request(batch: &mut Batch<'_>, kind: u16, flags: i32, family: Family, write: 
 }
 
 /// Creates it first, so that removing it cannot fail.
-fn delete_table(batch: &mut Batch<'_>, family: Family, settings: &Settings) {
+pub(super) fn delete_table(batch: &mut Batch<'_>, family: Family, settings: &Settings) {
     for (kind, flags) in [(NEWTABLE, libc::NLM_F_CREATE), (DELTABLE, 0)] {
         request(batch, kind, flags, family, |writer| {
             writer.attribute_text(1, &settings.table)
@@ -327,7 +146,12 @@ fn delete_table(batch: &mut Batch<'_>, family: Family, settings: &Settings) {
     }
 }
 
-fn create_table(batch: &mut Batch<'_>, family: Family, settings: &Settings, content: &BTreeSet<Element>) {
+pub(super) fn create_table(
+    batch: &mut Batch<'_>,
+    family: Family,
+    settings: &Settings,
+    content: &BTreeSet<Element>,
+) {
     request(batch, NEWTABLE, libc::NLM_F_CREATE, family, |writer| {
         writer.attribute_text(1, &settings.table);
     });

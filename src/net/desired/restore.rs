@@ -1,0 +1,107 @@
+//! What others take away: put back at once the first time, then with growing patience.
+
+use super::{Desired, Key, is_there};
+use crate::net::links::Table;
+use crate::state::InstanceId;
+
+/// Removals by others: the first is put right at once, the next after this, then twice as long, up to the last.
+const FIRST_DELAY: u64 = 100_000_000;
+const LAST_DELAY: u64 = 10_000_000_000;
+/// An address that has stayed for so long starts from the beginning.
+const CALM: u64 = 60_000_000_000;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restore {
+    delay: u64,
+    pub(super) last: u64,
+    pub(super) due: Option<u64>,
+}
+
+impl Desired {
+    /// An address was removed. When an instance wants it, tells after how long it will be put back, and whose
+    /// it is; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
+    pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<(InstanceId, u64)> {
+        if let Some(count) = self.expected.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.expected.remove(key);
+            }
+            if !self.wanted.contains_key(key) {
+                return None;
+            }
+            // Removed by us and wanted again since: the claim has added it, or is about to.
+            return None;
+        }
+        let id = self.owner(key)?;
+        let owned = self.instances.get_mut(&id)?;
+        if !owned.set.remove(key) {
+            return None;
+        }
+        let watched = owned
+            .addresses
+            .iter()
+            .any(|address| !address.no_track && Key::of(address) == *key);
+        if !watched || !interface_up {
+            return None;
+        }
+        Some((id, self.schedule(key, now)))
+    }
+
+    fn schedule(&mut self, key: &Key, now: u64) -> u64 {
+        let before = self
+            .restores
+            .get(key)
+            .filter(|restore| now.saturating_sub(restore.last) < CALM);
+        let delay = match before {
+            None => 0,
+            Some(Restore { delay: 0, .. }) => FIRST_DELAY,
+            Some(Restore { delay, .. }) => (delay * 2).min(LAST_DELAY),
+        };
+        let restore = Restore {
+            delay,
+            last: now,
+            due: Some(now + delay),
+        };
+        self.restores.insert(key.clone(), restore);
+        delay
+    }
+
+    /// An interface is there, or is up, and was not: what is claimed on it and not there is added.
+    pub fn interface_back(&mut self, name: &str, table: &Table) {
+        for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
+            if self.claims.iter().any(|job| job.instance == *id) {
+                continue;
+            }
+            for address in owned.addresses.iter().filter(|address| address.interface == name) {
+                let key = Key::of(address);
+                let waiting = self
+                    .restores
+                    .get(&key)
+                    .is_some_and(|restore| restore.due.is_some())
+                    || self.returns.contains(&(*id, key.clone()));
+                if !waiting && !is_there(table, &key) {
+                    self.returns.push_back((*id, key));
+                }
+            }
+        }
+    }
+
+    /// An interface is gone, and its addresses with it.
+    pub fn interface_gone(&mut self, name: &str) {
+        for owned in self.instances.values_mut() {
+            owned.set.retain(|key| key.interface != name);
+        }
+        self.restores.retain(|key, _| key.interface != name);
+        self.expected.retain(|key, _| key.interface != name);
+    }
+
+    /// Messages of the monitor were lost; `table` is fresh. Returns what is claimed, was set, and is gone.
+    pub fn resynchronize(&mut self, table: &Table) -> Vec<Key> {
+        self.expected.clear();
+        self.instances
+            .values()
+            .flat_map(|owned| owned.set.iter())
+            .filter(|key| !is_there(table, key))
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! The bookkeeping alone, with a table of links that no kernel has.
+
+use super::*;
+use crate::model::{AddressFlags, IpNetwork, Lifetime};
+use crate::net::message::{Answer, Writer, messages};
+
+fn table() -> Table {
+    let mut writer = Writer::default();
+    writer.begin(libc::RTM_NEWLINK, 0, 1);
+    writer.put(&[0, 0, 1, 0]);
+    writer.put(&2u32.to_ne_bytes());
+    writer.put(&0x1043u32.to_ne_bytes());
+    writer.put(&[0; 4]);
+    writer.attribute_text(libc::IFLA_IFNAME, "eth0");
+    writer.end();
+    let mut table = Table::default();
+    for message in messages(writer.bytes()) {
+        table.apply(&message);
+    }
+    assert!(table.by_name("eth0").is_some_and(|link| link.index == 2));
+    table
+}
+
+fn address(last: u8) -> Address {
+    Address {
+        network: IpNetwork {
+            address: IpAddr::from([192, 0, 2, last]),
+            prefix: 24,
+        },
+        peer: None,
+        broadcast: None,
+        scope: 0,
+        label: None,
+        interface: "eth0".into(),
+        interface_given: false,
+        flags: AddressFlags::default(),
+        no_track: false,
+        preferred: Lifetime::Forever,
+        preferred_given: false,
+        use_vmac: false,
+        track_group: None,
+    }
+}
+
+fn instance(id: u32, hosts: std::ops::Range<u8>) -> KernelInstance {
+    KernelInstance {
+        id: InstanceId(id),
+        name: format!("VI_{id}").into(),
+        interface: "eth0".into(),
+        vips: hosts.map(address).collect::<Vec<_>>().into(),
+        excluded_vips: Vec::new().into(),
+        accept: Accept::Enabled,
+        promote_secondaries: false,
+        owner: false,
+    }
+}
+
+/// Takes one slice and says that the kernel did it all: what was asked for.
+fn work(desired: &mut Desired, most: usize, now: u64) -> (Vec<(Action, String)>, Vec<Outcome>) {
+    let (table, mut after, mut out) = (table(), Vec::new(), Vec::new());
+    let steps = desired.slice(most, now, &table, &mut after);
+    desired.done(&steps, &vec![None; steps.len()], &mut out);
+    out.extend(after);
+    let asked = steps.iter().map(|step| {
+        let operation = step.operation();
+        (operation.action, operation.address.network.address.to_string())
+    });
+    let out = out
+        .into_iter()
+        .filter_map(|outcome| desired.complete(outcome))
+        .collect();
+    (asked.collect(), out)
+}
+
+fn applied(outcomes: &[Outcome]) -> Vec<(u32, u64, usize)> {
+    let applied = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Applied { instance, epoch, set } => {
+            Some((instance.0, *epoch, set.iter().filter(|set| **set).count()))
+        }
+        _ => None,
+    });
+    applied.collect()
+}
+
+fn started(instances: Vec<KernelInstance>) -> Desired {
+    let mut desired = Desired::default();
+    desired.configure(instances, true, &table(), &mut Vec::new());
+    desired
+}
+
+#[test]
+fn a_claim_goes_in_slices_and_a_release_ends_it() {
+    let mut desired = started(vec![instance(1, 0..10), instance(2, 100..102)]);
+    let mut out = Vec::new();
+    desired.claim(InstanceId(1), 1, 5, &mut out);
+    desired.claim(InstanceId(2), 1, 5, &mut out);
+    let (asked, outcomes) = work(&mut desired, 4, 0);
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|(action, _)| *action == Action::Add));
+    assert_eq!(
+        outcomes.len(),
+        4,
+        "each is announced with its slice: {outcomes:?}"
+    );
+    desired.release(InstanceId(1), 2, &mut out);
+    assert!(out.contains(&Outcome::Cancel(InstanceId(1))));
+    let (asked, outcomes) = work(&mut desired, 64, 0);
+    let removed = asked
+        .iter()
+        .filter(|(action, _)| *action == Action::Remove)
+        .count();
+    assert_eq!(
+        (removed, asked.len()),
+        (10, 12),
+        "then the other claim, and nothing of the ended one"
+    );
+    assert_eq!(applied(&outcomes), [(1, 2, 0), (2, 1, 2)]);
+    assert!(desired.is_idle());
+}
+
+#[test]
+fn stale_epochs_change_nothing() {
+    let mut desired = started(vec![instance(1, 0..1)]);
+    let mut out = Vec::new();
+    desired.claim(InstanceId(1), 7, 5, &mut out);
+    assert_eq!(applied(&work(&mut desired, 64, 0).1), [(1, 7, 1)]);
+    out.clear();
+    desired.release(InstanceId(1), 6, &mut out);
+    desired.claim(InstanceId(1), 7, 5, &mut out);
+    desired.release(InstanceId(9), 99, &mut out);
+    assert!(out.is_empty() && desired.is_idle());
+}
+
+#[test]
+fn an_address_goes_with_the_last_instance_that_has_it() {
+    let mut desired = started(vec![instance(1, 0..2), instance(2, 1..3)]);
+    let mut out = Vec::new();
+    desired.claim(InstanceId(1), 1, 1, &mut out);
+    desired.claim(InstanceId(2), 1, 1, &mut out);
+    work(&mut desired, 64, 0);
+    desired.release(InstanceId(1), 2, &mut out);
+    assert_eq!(
+        work(&mut desired, 64, 0).0,
+        [(Action::Remove, "192.0.2.0".to_owned())]
+    );
+    desired.release(InstanceId(2), 2, &mut out);
+    let asked = work(&mut desired, 64, 0).0;
+    assert_eq!(
+        asked.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+        ["192.0.2.1", "192.0.2.2"]
+    );
+}
+
+#[test]
+fn what_is_removed_again_and_again_is_put_back_with_growing_patience() {
+    let mut desired = started(vec![instance(1, 5..6)]);
+    desired.claim(InstanceId(1), 1, 1, &mut Vec::new());
+    work(&mut desired, 64, 0);
+    let key = Key::of(&address(5));
+    let mut now = 1_000_000_000;
+    let mut delays = Vec::new();
+    for _ in 0..10 {
+        let (id, delay) = desired.lost(&key, now, true).unwrap();
+        assert_eq!(id, InstanceId(1));
+        assert_eq!(desired.deadline(), Some(now + delay));
+        if delay > 0 {
+            assert!(work(&mut desired, 64, now).0.is_empty(), "not yet");
+        }
+        now += delay;
+        let (asked, outcomes) = work(&mut desired, 64, now);
+        assert_eq!(asked, [(Action::Add, "192.0.2.5".to_owned())]);
+        let restored = Outcome::Restored {
+            instance: InstanceId(1),
+            address: key.address,
+        };
+        assert!(outcomes.contains(&restored));
+        delays.push(delay / 1_000_000);
+    }
+    assert_eq!(delays, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+    now += 61_000_000_000;
+    assert_eq!(
+        desired.lost(&key, now, true),
+        Some((InstanceId(1), 0)),
+        "after a calm minute at once again"
+    );
+    // The interface is down: its addresses are nobody's fault.
+    work(&mut desired, 64, now);
+    assert_eq!(desired.lost(&key, now, false), None);
+}
+
+#[test]
+fn our_own_removal_that_is_told_late_is_no_loss() {
+    let mut desired = started(vec![instance(1, 5..6)]);
+    let mut out = Vec::new();
+    desired.claim(InstanceId(1), 1, 1, &mut out);
+    work(&mut desired, 64, 0);
+    desired.release(InstanceId(1), 2, &mut out);
+    work(&mut desired, 64, 0);
+    desired.claim(InstanceId(1), 3, 1, &mut out);
+    work(&mut desired, 64, 0);
+    let key = Key::of(&address(5));
+    assert_eq!(desired.lost(&key, 1, true), None);
+    assert_eq!(
+        desired.lost(&key, 2, true),
+        Some((InstanceId(1), 0)),
+        "the next one is somebody else's"
+    );
+}
+
+#[test]
+fn what_the_kernel_refuses_is_not_set() {
+    let mut desired = started(vec![instance(1, 0..3)]);
+    desired.claim(InstanceId(1), 1, 1, &mut Vec::new());
+    let (table, mut out, mut after) = (table(), Vec::new(), Vec::new());
+    let steps = desired.slice(64, 0, &table, &mut after);
+    let refuse = |errno| {
+        Some(Answer {
+            sequence: 1,
+            request: libc::RTM_NEWADDR,
+            errno,
+            text: None,
+        })
+    };
+    desired.done(
+        &steps,
+        &[refuse(libc::EEXIST), refuse(libc::EINVAL), None],
+        &mut out,
+    );
+    let set = after
+        .into_iter()
+        .find_map(|outcome| match desired.complete(outcome) {
+            Some(Outcome::Applied { set, .. }) => Some(set),
+            _ => None,
+        });
+    assert_eq!(
+        set,
+        Some(vec![true, false, true]),
+        "there already, refused, added"
+    );
+}

@@ -1,0 +1,208 @@
+//! `no_accept` and strict mode: nftables rules that drop packets to and from the addresses, in the very table,
+//! sets and chains that keepalived makes.
+//!
+//! Every change is one transaction. The table of a family exists as long as it has an address.
+
+mod rules;
+
+use self::rules::{Element, Family, add_elements, begin, create_table, delete_table, end, remove_elements};
+use super::channel::{Batch, Channel};
+use super::links::Table;
+use super::message::Answer;
+use crate::model::Address;
+use crate::model::globals::Buffer;
+use crate::sys::netlink;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use tracing::error;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Settings {
+    table: String,
+    priority: i32,
+    by_index: bool,
+    counters: bool,
+}
+
+/// The drop rules.
+#[derive(Debug)]
+pub struct Firewall {
+    settings: Settings,
+    channel: Option<Channel>,
+    /// How many claimed instances want it dropped: address and interface name.
+    wanted: BTreeMap<(IpAddr, String), u32>,
+    present: BTreeSet<Element>,
+    changed: bool,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Firewall {
+            settings: Settings {
+                table: "keepalived".into(),
+                priority: -1,
+                by_index: false,
+                counters: false,
+            },
+            channel: None,
+            wanted: BTreeMap::new(),
+            present: BTreeSet::new(),
+            changed: false,
+        }
+    }
+}
+
+impl Firewall {
+    /// Settings; the name of the table does not change while something is dropped (a reload refuses that).
+    pub fn configure(&mut self, table: &str, priority: i32, by_index: bool, counters: bool) {
+        let table = if table.is_empty() { "keepalived" } else { table };
+        let settings = Settings {
+            table: table.to_owned(),
+            priority,
+            by_index,
+            counters,
+        };
+        if settings != self.settings {
+            self.remove();
+            self.settings = settings;
+            self.changed = true;
+        }
+    }
+
+    /// Removes the tables that a killed predecessor has left.
+    pub fn clean(&mut self) {
+        self.transaction("remove old drop rules", |batch, settings| {
+            for family in [Family::Ip, Family::Ip6] {
+                delete_table(batch, family, settings);
+            }
+        });
+    }
+
+    /// Drops packets to and from these addresses as of the next `flush`.
+    pub fn block(&mut self, addresses: &[Address]) {
+        for address in addresses {
+            *self
+                .wanted
+                .entry((address.network.address, address.interface.clone()))
+                .or_default() += 1;
+        }
+        self.changed = true;
+    }
+
+    /// Takes `block` back.
+    pub fn unblock(&mut self, addresses: &[Address]) {
+        for address in addresses {
+            let key = (address.network.address, address.interface.clone());
+            if let Some(count) = self.wanted.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.wanted.remove(&key);
+                }
+            }
+        }
+        self.changed = true;
+    }
+
+    /// Interfaces have come or gone: link-local addresses are dropped by index.
+    pub fn interfaces_changed(&mut self) {
+        self.changed |= !self.wanted.is_empty();
+    }
+
+    /// Makes the kernel have what is wanted, in one transaction.
+    pub fn flush(&mut self, table: &Table) {
+        if !std::mem::replace(&mut self.changed, false) {
+            return;
+        }
+        let wanted: BTreeSet<Element> = self
+            .wanted
+            .keys()
+            .filter_map(|(address, interface)| match address {
+                IpAddr::V4(v4) => Some(Element::V4(*v4)),
+                IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                    Some(Element::LinkLocal(*v6, table.by_name(interface)?.index))
+                }
+                IpAddr::V6(v6) => Some(Element::V6(*v6)),
+            })
+            .collect();
+        if wanted == self.present {
+            return;
+        }
+        let present = std::mem::take(&mut self.present);
+        let done = self.transaction("change the drop rules", |batch, settings| {
+            for family in [Family::Ip, Family::Ip6] {
+                let of = |set: &BTreeSet<Element>| -> BTreeSet<Element> {
+                    set.iter()
+                        .filter(|element| element.family() == family)
+                        .copied()
+                        .collect()
+                };
+                let (now, then) = (of(&present), of(&wanted));
+                match (now.is_empty(), then.is_empty()) {
+                    (true, true) => {}
+                    (_, true) => delete_table(batch, family, settings),
+                    (true, false) => {
+                        // One that is there is not ours any more: a killed predecessor's.
+                        delete_table(batch, family, settings);
+                        create_table(batch, family, settings, &then);
+                    }
+                    (false, false) => {
+                        remove_elements(batch, family, settings, now.difference(&then).copied());
+                        add_elements(batch, family, settings, then.difference(&now).copied());
+                    }
+                }
+            }
+        });
+        self.present = if done { wanted } else { present };
+    }
+
+    /// Removes the tables.
+    pub fn remove(&mut self) {
+        let present = std::mem::take(&mut self.present);
+        if present.is_empty() {
+            return;
+        }
+        let families: BTreeSet<Family> = present.iter().map(|element| element.family()).collect();
+        self.transaction("remove the drop rules", |batch, settings| {
+            for family in &families {
+                delete_table(batch, *family, settings);
+            }
+        });
+    }
+
+    fn transaction(&mut self, what: &str, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> bool {
+        match self.try_transaction(write) {
+            Ok(answers) => match answers.first() {
+                None => true,
+                Some(answer) => {
+                    let text = nix::errno::Errno::from_raw(answer.errno).desc();
+                    let more = answer
+                        .text
+                        .as_deref()
+                        .map(|text| format!(": {text}"))
+                        .unwrap_or_default();
+                    error!(target: "vrrp", "nftables: cannot {what}: {text}{more}; table {}, request {}",
+                        self.settings.table, answer.request & 0xff);
+                    false
+                }
+            },
+            Err(error) => {
+                error!(target: "vrrp", "nftables: cannot {what}: {error}; table {}", self.settings.table);
+                false
+            }
+        }
+    }
+
+    fn try_transaction(&mut self, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> io::Result<Vec<Answer>> {
+        let channel = match &mut self.channel {
+            Some(channel) => channel,
+            none => none.insert(Channel::open(netlink::NETFILTER, Buffer::default())?),
+        };
+        let settings = &self.settings;
+        channel.batch(|batch| {
+            begin(batch);
+            write(batch, settings);
+            end(batch);
+        })
+    }
+}
