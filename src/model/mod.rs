@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod bfd;
+pub mod checker;
 pub mod globals;
 pub mod lvs;
 pub mod route;

@@ -3,7 +3,9 @@
 
 pub mod address;
 pub mod bfd;
+mod checkers;
 mod ip;
+pub mod lvs;
 mod names;
 pub mod route;
 pub mod rule;
@@ -92,7 +94,7 @@ pub trait Section {
 pub struct Readers {
     globals: Nothing,
     vrrp: Nothing,
-    lvs: Nothing,
+    lvs: lvs::Lvs,
     bfd: bfd::Bfd,
 }
 

@@ -1,7 +1,5 @@
 //! Words of a line as values: what is wrong with one is reported at its place, in keepalived's words.
 
-#![allow(dead_code)]
-
 use super::{Class, Context, Flow, Line, Word};
 use crate::config::number::{self, Fault, Number};
 use crate::model::globals::DynamicInterfaces;
@@ -10,8 +8,6 @@ use std::time::Duration;
 /// How a number is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Anything wrong is an error.
-    Exact,
     /// Outside `--config-test`, a number in range with something behind it is taken with a warning.
     Lenient,
 }
@@ -53,10 +49,21 @@ pub(super) fn signed(
     reported(read, word, loose, context)
 }
 
-/// A decimal number of seconds, six places, as a time; the range is in microseconds.
+/// A decimal number of seconds, six places, as a time; the range is in microseconds. What stands behind
+/// the number is reported, and the number taken all the same if it is in range, as keepalived does.
 pub(super) fn seconds(word: &Word, least: u64, most: u64, context: &mut Context) -> Option<Duration> {
     let loose = !context.test;
     let read = number::decimal(&word.text, 6, least, most, loose);
+    let garbage = matches!(&read, Err(fault) if fault.message.starts_with("invalid number"));
+    if garbage && least == 0 {
+        reported(read, word, loose, context);
+        let end = word
+            .text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(0);
+        let number = number::decimal(&word.text[..end], 6, least, most, false);
+        return Some(Duration::from_micros(number.map_or(0, |n| n.value)));
+    }
     reported(read, word, loose, context).map(Duration::from_micros)
 }
 
