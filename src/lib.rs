@@ -20,5 +20,6 @@ pub mod process;
 pub mod report;
 pub mod state;
 pub mod sys;
+pub mod tools;
 pub mod vrrp;
 pub mod wire;

@@ -1,8 +1,11 @@
 //! keepalived-rs: the command line, and who does what it asks for.
 
-use keepalived_rs::cli::{self, Invocation, Tool};
+use keepalived_rs::cli::{self, Invocation, Options, Tool};
+use keepalived_rs::config::ReadOptions;
 use keepalived_rs::daemon;
+use keepalived_rs::daemon::host::Machine;
 use keepalived_rs::process::{self, spawner};
+use keepalived_rs::tools;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +16,11 @@ fn main() -> ExitCode {
             said.print();
             status
         }
+        Invocation::Keepalived(options, said) if options.config_test.is_some() => {
+            said.print();
+            let output = options.config_test.as_ref().and_then(Option::as_deref);
+            tools::check::run(&Machine::new(), &read_options(&options), output)
+        }
         Invocation::Keepalived(options, said) => {
             said.print();
             process::take_name(&options.arguments);
@@ -21,10 +29,22 @@ fn main() -> ExitCode {
         Invocation::Tool(Tool::Reload { pid, timeout }) => {
             daemon::control::reload(&pid, Duration::from_secs(timeout))
         }
-        Invocation::Tool(_) => {
-            eprintln!("this command is not there yet");
-            1
-        }
+        Invocation::Tool(Tool::Check {
+            files,
+            config_id,
+            quiet,
+        }) => tools::check::files(&Machine::new(), &files, config_id, quiet),
     };
     ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
+
+/// What the command line says about reading the configuration.
+fn read_options(options: &Options) -> ReadOptions {
+    ReadOptions {
+        file: options.file.to_string_lossy().into_owned(),
+        config_id: options.config_id.clone(),
+        all_config: options.all_config,
+        umask: options.umask,
+        ..ReadOptions::default()
+    }
 }

@@ -94,6 +94,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The process whose read it is.
     pub pass: Pass,
+    /// keepalived says nothing here: advice of our own, not part of its log lines.
+    pub ours: bool,
 }
 
 /// Complaints in the order in which they are made.
@@ -118,6 +120,18 @@ impl Diagnostics {
     /// Adds a complaint about the whole.
     pub fn general(&mut self, class: Class, text: impl Into<String>) -> &mut Diagnostic {
         self.push(class, None, text.into())
+    }
+
+    /// Adds advice of our own, about something that keepalived takes in silence.
+    pub fn hint(&mut self, span: Option<Span>, text: impl Into<String>) -> &mut Diagnostic {
+        let hint = self.push(Class::Ok, span, text.into());
+        hint.ours = true;
+        hint
+    }
+
+    /// Whether a complaint of a class has been made in the present pass.
+    pub fn has(&self, class: Class) -> bool {
+        self.list.iter().any(|d| d.class == class && d.pass == self.pass)
     }
 
     /// All complaints so far.
@@ -148,6 +162,7 @@ impl Diagnostics {
             text,
             help: None,
             pass: self.pass,
+            ours: false,
         };
         if self.muted {
             return self.ignored.insert(diagnostic);

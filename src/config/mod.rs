@@ -11,6 +11,7 @@
 //! host.file("/etc/keepalived/keepalived.conf", "global_defs { router_id one }\n");
 //! let reading = config::read(&host, &ReadOptions::default());
 //! assert_eq!(reading.start, Start::Go);
+//! assert_eq!(reading.configuration.globals.router_id, "one");
 //! for diagnostic in &reading.diagnostics {
 //!     println!("{}", diagnostic.log_line(&reading.files));
 //! }
@@ -44,6 +45,7 @@ use crate::model::Configuration;
 use block::{Engine, Later};
 use preprocess::{Piece, Preprocessor};
 use read::{Context, Flow, Section};
+use std::path::Path;
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
@@ -113,7 +115,10 @@ impl Reading {
 
     /// The complaints as keepalived logs them, with the process that says each.
     pub fn log_lines(&self) -> impl Iterator<Item = (Pass, String)> {
-        self.diagnostics.iter().map(|d| (d.pass, d.log_line(&self.files)))
+        self.diagnostics
+            .iter()
+            .filter(|d| !d.ours)
+            .map(|d| (d.pass, d.log_line(&self.files)))
     }
 }
 
@@ -126,17 +131,15 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     let mut diagnostics = Diagnostics::default();
     let mut configuration = Configuration::default();
     let mut later = Vec::new();
-    let mut preprocessor = Preprocessor::new(
-        host,
-        &options.file,
-        &config_id,
-        options.all_config,
-        options.random_seed,
-    );
+    let seed = options.random_seed.unwrap_or_else(|| host.random());
+    let mut preprocessor =
+        Preprocessor::new(host, &options.file, &config_id, options.all_config, seed, false);
 
     let mut pieces = Vec::new();
     let mut include_failed = false;
     let mut missing = false;
+    let mut no_namespace = false;
+    let mut shared = read::Shared::default();
     for pass in [Pass::Parent, Pass::Checker, Pass::Vrrp, Pass::Bfd] {
         diagnostics.pass = pass;
         configuration.bfd.clear();
@@ -146,6 +149,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
         let mut context = Context {
             host,
             diagnostics: &mut diagnostics,
+            shared: &mut shared,
             options,
             test: options.test,
             config: &mut configuration,
@@ -178,13 +182,31 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
             Pass::Bfd => sections.bfd,
         };
         owner.finish(&mut context);
-        if pass == Pass::Parent && preprocessor.files().is_empty() {
-            break;
+        if pass == Pass::Parent {
+            let files = preprocessor.files();
+            if files.is_empty() {
+                break;
+            }
+            shared.file_names = files.iter().map(|f| f.name.clone()).collect();
+            if let Some(name) = missing_namespace(host, &configuration) {
+                diagnostics
+                    .hint(None, format!("Unable to set network namespace {name} - exiting"))
+                    .help(format!(
+                        "make it with `ip netns add {name}`; nothing below global_defs has been looked at"
+                    ));
+                no_namespace = true;
+                break;
+            }
+            if preprocessor.differs() {
+                pieces = copy(host, options, &config_id, seed);
+            }
         }
     }
 
     let (files, consolidated) = preprocessor.finish();
-    let start = if missing {
+    let start = if no_namespace {
+        Start::Exit(0)
+    } else if missing {
         Start::Exit(2)
     } else if include_failed {
         Start::Exit(6)
@@ -193,6 +215,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     };
     let test_status = match diagnostics.worst() {
         _ if missing => 2,
+        _ if no_namespace => 0,
         Class::Ok => 0,
         Class::FileNotFound | Class::BadInterface | Class::Fatal => 4,
         Class::Security => 6,
@@ -207,6 +230,24 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
         consolidated,
         later,
     }
+}
+
+/// A network namespace that the configuration wants and this host does not have: keepalived ends there,
+/// with status 0.
+fn missing_namespace(host: &dyn Host, configuration: &Configuration) -> Option<String> {
+    let name = configuration.globals.net_namespace.as_ref()?;
+    let path = Path::new("/run/netns").join(name);
+    host.status(&path, true).is_err().then(|| name.clone())
+}
+
+/// The lines as keepalived's later processes read them.
+fn copy(host: &dyn Host, options: &ReadOptions, config_id: &str, seed: u32) -> Vec<Piece> {
+    let mut preprocessor = Preprocessor::new(host, &options.file, config_id, options.all_config, seed, true);
+    std::iter::from_fn(|| match preprocessor.next_piece() {
+        Piece::End => None,
+        piece => Some(piece),
+    })
+    .collect()
 }
 
 /// The parent's read: the files are opened as it goes, since `include_check` decides about includes.

@@ -91,6 +91,10 @@ pub struct Preprocessor<'h> {
     random: u64,
     made: usize,
     ended: bool,
+    /// What keepalived's later processes read: the consolidated copy, in which a line that was all
+    /// comment is an empty one.
+    copy: bool,
+    differs: bool,
 }
 
 impl<'h> Preprocessor<'h> {
@@ -100,7 +104,8 @@ impl<'h> Preprocessor<'h> {
         pattern: &str,
         config_id: &str,
         check_all: bool,
-        seed: Option<u32>,
+        seed: u32,
+        copy: bool,
     ) -> Self {
         let text = |t: &str| Definition::Text(vec![t.to_owned()]);
         let mut definitions = BTreeMap::new();
@@ -112,15 +117,17 @@ impl<'h> Preprocessor<'h> {
         definitions.insert("_BANG".to_owned(), text("!"));
         let mut this = Preprocessor {
             host,
-            source: Source::new(host, check_all),
+            source: Source::new(host, check_all, copy),
             config_id: config_id.to_owned(),
             definitions,
             queues: Vec::new(),
             out: VecDeque::new(),
             open_definition: None,
-            random: u64::from(seed.unwrap_or_else(|| host.random())),
+            random: u64::from(seed),
             made: 0,
             ended: false,
+            copy,
+            differs: false,
         };
         let faults = this.source.open(pattern, Check::MAIN);
         this.say_faults(faults, Span::default());
@@ -153,6 +160,11 @@ impl<'h> Preprocessor<'h> {
     /// What plain includes check now.
     pub fn check(&self) -> Check {
         self.source.check()
+    }
+
+    /// The later processes read something else than the first one.
+    pub fn differs(&self) -> bool {
+        self.differs || self.source.had_unended_line()
     }
 
     /// Files read, and the consolidated copy.
@@ -215,7 +227,13 @@ impl<'h> Preprocessor<'h> {
         self.source.keep(&bare.text);
         if let Some((name, mut lines, begin)) = self.open_definition.take() {
             if bare.text.is_empty() {
-                self.open_definition = Some((name, lines, begin));
+                // An empty line ends the definition; a comment does not, until it has become one.
+                if bare.indent == text.len() || self.copy {
+                    self.define(name, lines);
+                } else {
+                    self.differs = true;
+                    self.open_definition = Some((name, lines, begin));
+                }
                 return;
             }
             match bare.text.strip_suffix('\\') {
@@ -242,6 +260,7 @@ impl<'h> Preprocessor<'h> {
 
     /// A line without comment, from a file, a definition or a sequence.
     fn line(&mut self, mut text: String, mut at: Span, mut exact: bool) {
+        let mut substituted = false;
         for round in 0.. {
             // `@ID rest` and `@^ID rest`
             if let Some(condition) = text.strip_prefix('@') {
@@ -263,7 +282,9 @@ impl<'h> Preprocessor<'h> {
                 text = rest.to_owned();
                 continue;
             }
-            if self.definition(&text, at) || self.sequence(&text, at) || self.include(&text, at) {
+            // What a substitution puts at the front is no definition or sequence any more.
+            let fresh = !substituted && (self.definition(&text, at) || self.sequence(&text, at));
+            if fresh || self.include(&text, at) {
                 return;
             }
             if round >= MOST_ROUNDS || !text.contains('$') {
@@ -279,6 +300,7 @@ impl<'h> Preprocessor<'h> {
                 return;
             }
             exact = false;
+            substituted = true;
             if !more.is_empty() {
                 self.made += more.len();
                 if let Some(queue) = self.queues.last_mut() {

@@ -119,18 +119,28 @@ pub struct Source<'h> {
     stack: Vec<Open>,
     consolidated: String,
     check_all: bool,
+    /// Lines are counted as in the consolidated copy, which ends every line.
+    copy: bool,
+    unended: bool,
 }
 
 impl<'h> Source<'h> {
     /// Nothing open yet.
-    pub fn new(host: &'h dyn Host, check_all: bool) -> Self {
+    pub fn new(host: &'h dyn Host, check_all: bool, copy: bool) -> Self {
         Source {
             host,
             files: Vec::new(),
             stack: Vec::new(),
             consolidated: String::new(),
             check_all,
+            copy,
+            unended: false,
         }
+    }
+
+    /// A file's last line had no end: keepalived's first read counts it with the line before.
+    pub fn had_unended_line(&self) -> bool {
+        self.unended
     }
 
     /// Opens what a pattern matches, the first file at once, the others after it.
@@ -188,7 +198,7 @@ impl<'h> Source<'h> {
         }
         if matches.is_empty() && faults.is_empty() {
             let wild = pattern.contains(['*', '?', '[']);
-            faults.push(if wild {
+            faults.push(if wild && check.wildcard {
                 FileFault {
                     class: Class::FileNotFound,
                     text: format!("No config files matched '{pattern}'."),
@@ -225,9 +235,14 @@ impl<'h> Source<'h> {
         }
         let (mut text, mut taken) = match rest.find('\n') {
             Some(end) => (&rest[..end], end + 1),
-            None => (rest, rest.len()),
+            None => {
+                self.unended = true;
+                (rest, rest.len())
+            }
         };
-        open.line += 1;
+        if text.len() < taken || self.copy || open.line == 0 {
+            open.line += 1;
+        }
         if text.len() > MAX_LINE {
             faults.push(FileFault {
                 class: Class::General,

@@ -4,17 +4,28 @@
 pub mod address;
 pub mod bfd;
 mod checkers;
+mod complete;
+mod draft;
+mod field;
+pub mod globals;
+mod hmac;
 mod ip;
 pub mod lvs;
 mod names;
+mod notify;
 pub mod route;
 pub mod rule;
+pub mod script;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod value;
+mod vmac;
+pub mod vrrp;
 mod words;
 
 use super::block::Sections;
+
 use super::diagnostic::{Class, Pass, Span};
 use super::{Diagnostics, Host, Keyword, Line, ReadOptions, Word};
 use crate::model::Configuration;
@@ -25,6 +36,8 @@ pub struct Context<'a> {
     pub host: &'a dyn Host,
     /// Where complaints go.
     pub diagnostics: &'a mut Diagnostics,
+    /// What is remembered from one process's read to the next.
+    pub shared: &'a mut Shared,
     /// How the configuration is read.
     pub options: &'a ReadOptions,
     /// `--config-test`: numbers with trailing garbage are errors.
@@ -36,6 +49,15 @@ pub struct Context<'a> {
     /// The line that is being read (the closing brace in [`Section::end`]); of line 0 at the end of the
     /// text.
     pub here: Span,
+}
+
+/// What is remembered from one process's read to the next.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// There is no default user for scripts, and it has been said.
+    pub script_user_failed: bool,
+    /// Names of the files, by [`Span::file`].
+    pub file_names: Vec<String>,
 }
 
 impl Context<'_> {
@@ -92,8 +114,8 @@ pub trait Section {
 /// The readers of one pass.
 #[derive(Default)]
 pub struct Readers {
-    globals: Nothing,
-    vrrp: Nothing,
+    globals: globals::Globals,
+    vrrp: vrrp::Vrrp,
     lvs: lvs::Lvs,
     bfd: bfd::Bfd,
 }
@@ -108,19 +130,4 @@ impl Readers {
             bfd: &mut self.bfd,
         }
     }
-}
-
-/// A reader that takes everything and keeps nothing.
-#[derive(Default)]
-struct Nothing;
-
-impl Section for Nothing {
-    fn keyword(&mut self, _: &'static Keyword, _: &Line, _: &mut Context) -> Flow {
-        Flow::Continue
-    }
-    fn entry(&mut self, _: &'static Keyword, _: &Line, _: &mut Context) -> Flow {
-        Flow::Continue
-    }
-    fn end(&mut self, _: &'static Keyword, _: &mut Context) {}
-    fn finish(&mut self, _: &mut Context) {}
 }

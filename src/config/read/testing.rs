@@ -58,6 +58,7 @@ pub(crate) fn one<T>(
     let mut diagnostics = Diagnostics::default();
     let mut context = Context {
         host: world,
+        shared: &mut crate::config::read::Shared::default(),
         diagnostics: &mut diagnostics,
         options: &ReadOptions::default(),
         test: true,

@@ -251,6 +251,7 @@ fn a_complaint_points_at_the_word() {
     let world = world();
     let mut context = Context {
         host: &world,
+        shared: &mut crate::config::read::Shared::default(),
         diagnostics: &mut diagnostics,
         options: &crate::config::ReadOptions::default(),
         test: true,

@@ -1,0 +1,3 @@
+//! What runs beside the daemon.
+
+pub mod check;
