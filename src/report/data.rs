@@ -41,7 +41,7 @@ fn render(snapshot: &Snapshot, local: LocalText, moment: Moment) -> String {
     vrrp::sync_groups(&mut text, snapshot);
     vrrp::scripts(&mut text, snapshot);
     vrrp::files(&mut text, snapshot);
-    vrrp::processes(&mut text, snapshot);
+    vrrp::processes(&mut text, snapshot, moment);
     bfd::tracked(&mut text, snapshot);
     interfaces::write(&mut text, snapshot, local);
     text.0

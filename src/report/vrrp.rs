@@ -11,7 +11,7 @@ use crate::model::track::ParamMatch;
 use crate::model::vrrp::{Accept, Authentication, HmacMode, Instance, UnicastChecksum, Version};
 use crate::model::{Address, Configuration, SyncGroup, Tracked};
 use crate::state::VrrpState;
-use crate::state::snapshot::{InstanceSnapshot, ScriptSnapshot, Snapshot};
+use crate::state::snapshot::{InstanceSnapshot, ScriptSnapshot, Snapshot, SocketSnapshot};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -48,13 +48,24 @@ pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, local: LocalText, 
         authentication(text, &instance.config);
         owned_addresses(text, instance);
         unicast(text, &instance.config);
-        match (moment, instance.sockets) {
+        match (moment, instance.sockets.or(descriptors(snapshot, instance))) {
             (Moment::Running, Some((receive, send))) => line!(text, "   fd_in {receive}, fd_out {send}"),
             (Moment::Running, None) => line!(text, "   fd_in -1, fd_out -1"),
             (Moment::Start, _) => line!(text, "   No sockets allocated"),
         }
         tracked(text, instance);
     }
+}
+
+/// Of the socket that carries the instance.
+fn descriptors(snapshot: &Snapshot, taken: &InstanceSnapshot) -> Option<(i32, i32)> {
+    let carries = |socket: &&SocketSnapshot| {
+        socket
+            .instances
+            .iter()
+            .any(|(name, _)| *name == taken.config.name)
+    };
+    Some(snapshot.sockets.iter().find(carries)?.fds)
 }
 
 fn head(text: &mut Text, taken: &InstanceSnapshot, local: LocalText, moment: Moment) {
@@ -636,7 +647,7 @@ pub(super) fn files(text: &mut Text, snapshot: &Snapshot) {
 }
 
 /// `VRRP Track processes`.
-pub(super) fn processes(text: &mut Text, snapshot: &Snapshot) {
+pub(super) fn processes(text: &mut Text, snapshot: &Snapshot, moment: Moment) {
     if snapshot.processes.is_empty() {
         return;
     }
@@ -662,12 +673,14 @@ pub(super) fn processes(text: &mut Text, snapshot: &Snapshot) {
         line!(text, "   Weight = {}{}", config.weight, reverse(config.reverse));
         line!(text, "   Terminate delay = {}", seconds(config.terminate_delay));
         line!(text, "   Fork delay = {}", seconds(config.fork_delay));
-        line!(text, "   Fork delay timer {}running", not(process.fork_timer));
-        line!(
-            text,
-            "   Terminate delay timer {}running",
-            not(process.terminate_timer)
-        );
+        if moment == Moment::Running {
+            line!(text, "   Fork delay timer {}running", not(process.fork_timer));
+            line!(
+                text,
+                "   Terminate delay timer {}running",
+                not(process.terminate_timer)
+            );
+        }
         line!(text, "   Full command = {}", true_false(config.full_command));
         tracking_instances(text, &snapshot.config, Kind::Process, &config.name);
     }

@@ -1,7 +1,40 @@
 //! The host that the recorded cases ran on.
 
+use crate::folder;
+use keepalived_rs::config::{self, MemoryHost, ReadOptions, Start};
+use keepalived_rs::model::Configuration;
 use keepalived_rs::state::interface::{IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_RUNNING, IFF_UP};
 use keepalived_rs::state::{Interface, InterfaceAddress};
+use std::fs;
+
+/// What the reader makes of a case's file.
+pub fn configuration(case: &str, file: &str) -> Configuration {
+    let mut host = MemoryHost::default();
+    host.name = "node1".into();
+    host.users.insert("root".into(), (0, 0));
+    host.groups.insert("root".into(), 0);
+    for interface in interfaces() {
+        host.interfaces.insert(interface.name.clone(), interface);
+    }
+    for entry in fs::read_dir(folder(case)).expect("a recorded case").flatten() {
+        let name = entry.file_name().into_string().expect("a plain name");
+        let text = fs::read_to_string(entry.path()).expect("text");
+        let path = format!("/run/golden/{name}");
+        match name.ends_with(".sh") {
+            true => host.script(&path),
+            false => host.file(&path, &text),
+        };
+    }
+    host.script("/run/golden/notify.sh").script("/run/golden/fifo.sh");
+    let options = ReadOptions {
+        file: format!("/run/golden/{file}"),
+        ..ReadOptions::default()
+    };
+    let reading = config::read(&host, &options);
+    let lines: Vec<_> = reading.log_lines().collect();
+    assert_eq!(reading.start, Start::Go, "{case}: {lines:?}");
+    reading.configuration
+}
 
 /// lo, eth0 and eth1 of node1.
 pub fn interfaces() -> Vec<Interface> {

@@ -1,6 +1,5 @@
 //! keepalived 2.4.3's own output, met byte for byte after its masks (README.md beside this file).
 
-mod hand;
 mod host;
 mod settled;
 
@@ -28,11 +27,14 @@ fn local(_: SystemTime) -> String {
     "Sun Nov 22 10:00:00.123456 2026".into()
 }
 
-fn recorded(case: &str, file: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+fn folder(case: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden/cases")
         .join(case)
-        .join(file);
+}
+
+fn recorded(case: &str, file: &str) -> String {
+    let path = folder(case).join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -97,7 +99,7 @@ impl Checked {
 /// All texts of one case at its moments.
 fn check(case: &str, checked: &mut Checked) {
     let moments = settled::moments(case);
-    let config = Arc::new(hand::configuration(case, "node1.conf"));
+    let config = Arc::new(host::configuration(case, "node1.conf"));
     let interfaces = host::interfaces();
     let (data, parent, log) = match case {
         "16-all-global-defs" => (
@@ -108,7 +110,7 @@ fn check(case: &str, checked: &mut Checked) {
         _ => ("keepalived.data", "keepalived_parent.data", "dump-conf_vrrp.log"),
     };
     // `-d` was the last run of a case, after its file had changed.
-    let last = Arc::new(hand::configuration(case, settled::last_file(case)));
+    let last = Arc::new(host::configuration(case, settled::last_file(case)));
     let start = settled::start(case, Snapshot::initial(last, moment(), &interfaces));
     let ours = report::data::configuration(&start, &local);
     checked.compare(case, log, &ours, &dumped(&recorded(case, log)));

@@ -20,15 +20,15 @@ pub const CASES: &[&str] = &[
     "04-v3-ipv6-master",
     "05-unicast",
     "06-sync-group-tracking",
-    // "08-routes-rules-static",
+    "08-routes-rules-static",
     "09-excluded-labels",
-    // "10-auth-ah",
-    // "11-auth-hmac",
-    // "12-bfd",
-    // "13-track-process",
+    "10-auth-ah",
+    "11-auth-hmac",
+    "12-bfd",
+    "13-track-process",
     "14-fault-link-down",
     "15-30-vips",
-    // "16-all-global-defs",
+    "16-all-global-defs",
     "18-stats-bad-packets",
     "19-groups-delays-linkbeat",
     "20-strict",
@@ -67,9 +67,7 @@ pub fn moments(case: &str) -> &'static [Moment] {
                 forwarding_checked(s, "eth0");
             }),
         ],
-        "05-unicast" | "10-auth-ah" | "11-auth-hmac" | "13-track-process" | "15-30-vips" => {
-            &[("", |s| masters(s, 13, 3))]
-        }
+        "05-unicast" | "11-auth-hmac" | "13-track-process" | "15-30-vips" => &[("", |s| masters(s, 13, 3))],
         "06-sync-group-tracking" => &[
             ("", |s| tracking(s, 3, [25, 10], 3, 5)),
             (".file-changed", |s| tracking(s, 5, [19, 10], 3, 3)),
@@ -86,6 +84,11 @@ pub fn moments(case: &str) -> &'static [Moment] {
             forwarding_checked(s, "eth1");
             let eth0 = &mut s.interfaces[1].settings;
             (eth0.rp_filter, eth0.promote_secondaries, eth0.promote_users) = (Some(0), 1, 1);
+        })],
+        // A packet of another host's came in.
+        "10-auth-ah" => &[("", |s| {
+            masters(s, 13, 3);
+            s.instances[0].statistics.auth_failure = 1;
         })],
         "12-bfd" => &[("", |s| {
             masters(s, 13, 4);
