@@ -33,6 +33,7 @@ pub const CASES: &[&str] = &[
     "19-groups-delays-linkbeat",
     "20-strict",
     "21-reload-changes",
+    "22-lvs",
 ];
 
 pub fn moments(case: &str) -> &'static [Moment] {
@@ -134,7 +135,7 @@ pub fn moments(case: &str) -> &'static [Moment] {
                 firewalled(s);
             }),
         ],
-        "21-reload-changes" => &[("", |s| masters(s, 14, 3))],
+        "21-reload-changes" | "22-lvs" => &[("", |s| masters(s, 14, 3))],
         other => panic!("{other}: no moments"),
     }
 }

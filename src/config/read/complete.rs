@@ -728,7 +728,8 @@ fn tracking(instance: &mut Instance, group: Option<&SyncGroup>, context: &mut Co
                 "({name}) track_interface {} is configured on VRRP instance and sync group. Remove vrrp instance or sync group config",
                 t.name
             ));
-            return false;
+            // It stays listed; the group's weight is the one that counts.
+            return true;
         }
         if t.weight != 0
             && let Some(reason) = no_weights
