@@ -175,6 +175,14 @@ pub enum Fault {
     Member(Arc<str>),
 }
 
+impl Fault {
+    /// What the first verdict of a tracker says. keepalived keeps quiet about it: the script's own line has told
+    /// it.
+    pub fn is_first_verdict(&self) -> bool {
+        matches!(self, Fault::Script(_) | Fault::Process(_))
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -83,7 +83,7 @@ pub struct Detached {
 /// of it has moved, but for a group that a reload has put together from members in different states. Such a
 /// group comes to one state as soon as its members know what there is: when the last of them wants to be
 /// master, or when one of them obeys another master.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Group {
     group: Option<Arc<SyncGroup>>,
     members: Vec<Router>,
@@ -494,10 +494,7 @@ impl Group {
         for member in &mut self.members {
             let before = std::mem::take(&mut member.faults);
             member.look(&self.world, now, out);
-            // In INIT, and before it, nothing of it is told (a script that fails from the start).
-            if member.state != VrrpState::Init {
-                member.report_faults(&before, out);
-            }
+            member.report_faults(&before, out);
         }
         self.settle(now, out);
     }
@@ -564,9 +561,7 @@ impl Group {
         for member in &mut self.members {
             let before = std::mem::take(&mut member.faults);
             member.look(&self.world, now, out);
-            if member.fresh && member.waiting == 0 || member.state != VrrpState::Init {
-                member.report_faults(&before, out);
-            }
+            member.report_faults(&before, out);
         }
         self.settle(now, out);
         // Who was held back may not be any more.

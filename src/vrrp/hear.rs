@@ -351,6 +351,7 @@ impl Instance {
     pub fn report_faults(&self, before: &[Fault], out: &mut Effects) {
         for fault in self.faults.iter().filter(|fault| !before.contains(fault)) {
             let said = match fault {
+                fault if self.state == VrrpState::Init && !self.fresh && fault.is_first_verdict() => None,
                 Fault::File(name, _) if !self.fresh => {
                     let known = before
                         .iter()

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// One virtual router.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Instance {
     pub id: InstanceId,
     pub config: Arc<model::Instance>,
@@ -299,8 +299,9 @@ impl Instance {
     pub fn become_backup(&mut self, init: bool, cause: &str, hold: u64, now: Now, out: &mut Effects) {
         let before = self.state;
         self.enter(VrrpState::Backup, cause, now);
-        // A master that was beaten has learned by whom.
-        if before != VrrpState::Master || self.master == self.source {
+        // A master that was beaten has learned by whom, and counts from when it heard it.
+        let heard = self.last_heard.filter(|_| before == VrrpState::Master);
+        if heard.is_none() {
             self.master = None;
             self.master_interval = nanos(self.config.advert_interval);
             self.last_heard = None;
@@ -313,8 +314,10 @@ impl Instance {
         } else {
             self.master_down()
         };
-        self.timers
-            .set(Reason::MasterDown, now.mono.max(hold).saturating_add(wait));
+        self.timers.set(
+            Reason::MasterDown,
+            heard.unwrap_or(now.mono).max(hold).saturating_add(wait),
+        );
         if owner && before != VrrpState::Master {
             // On its way to MASTER: neither said nor notified.
             return;
@@ -358,6 +361,7 @@ impl Instance {
         }
         self.master_interval = ours;
         self.master = self.source;
+        self.last_heard = None;
         self.timers
             .set(Reason::Advert, now.mono.saturating_add(self.interval()));
         self.claim(now, out);
@@ -373,7 +377,7 @@ impl Instance {
         self.master_interval = nanos(self.config.advert_interval);
         if init {
             self.report(What::FaultAtStart, None, out);
-        } else if before != VrrpState::Init {
+        } else if before != VrrpState::Init || !self.faults.iter().all(Fault::is_first_verdict) {
             self.report(
                 What::Entering {
                     state: VrrpState::Fault,

@@ -2,5 +2,7 @@
 //! network, and random networks.
 
 mod lab;
+mod model;
 mod refused;
 mod simulation;
+mod states;
