@@ -292,19 +292,19 @@ fn hosts(count: u8, vrids: &[u8]) -> Vec<Vec<Instance>> {
 
 #[test]
 fn two_routers() {
-    let states = explore(World::new(hosts(2, &[51])), 7, true);
+    let states = explore(World::new(hosts(2, &[51])), 9, true);
     assert!(states > 1_000, "only {states} states were looked at");
 }
 
 #[test]
 fn two_routers_with_a_sync_group() {
-    let states = explore(World::new(hosts(2, &[51, 52])), 5, true);
+    let states = explore(World::new(hosts(2, &[51, 52])), 6, true);
     assert!(states > 500, "only {states} states were looked at");
 }
 
 #[test]
 fn three_routers() {
-    let states = explore(World::new(hosts(3, &[51])), 5, true);
+    let states = explore(World::new(hosts(3, &[51])), 6, true);
     assert!(states > 1_000, "only {states} states were looked at");
 }
 
@@ -318,6 +318,6 @@ fn three_routers_whose_messages_get_lost() {
 fn an_address_owner_among_them() {
     let mut configs = hosts(2, &[51]);
     configs[1] = vec![instance("VI_51", 51, 255)];
-    let states = explore(World::new(configs), 6, true);
+    let states = explore(World::new(configs), 7, true);
     assert!(states > 500, "only {states} states were looked at");
 }
