@@ -36,8 +36,6 @@ impl Prebuilt {
         old_checksum: bool,
         priority: u8,
     ) -> &[Datagram] {
-        // The last advert, with priority 0, still goes out from an address that has just gone.
-        let source = source.or(self.source);
         if self.source != source || self.old_checksum != old_checksum || self.datagrams.is_empty() {
             self.source = source;
             self.old_checksum = old_checksum;

@@ -70,6 +70,8 @@ pub(super) struct Instance {
     pub last_sent: Option<(u64, SystemTime)>,
     pub last_transition: Option<SystemTime>,
     pub source: Option<IpAddr>,
+    /// The last advert, with priority 0, still goes out from an address that has just gone.
+    last_source: Option<IpAddr>,
     pub interface_index: u32,
     /// Kinds of [`Odd`] that have been told since the state or the master changed.
     pub told: u32,
@@ -126,6 +128,7 @@ impl Instance {
             last_sent: None,
             last_transition: None,
             source: None,
+            last_source: None,
             interface_index: 0,
             told: 0,
             told_send_failure: false,
@@ -219,6 +222,7 @@ impl Instance {
     /// running deadline by the difference that it makes to the skew time.
     pub fn look(&mut self, world: &World, now: Now, out: &mut Effects) {
         self.source = tracking::source(&self.config, world);
+        self.last_source = self.source.or(self.last_source);
         self.interface_index = world
             .interfaces
             .get(&self.config.interface)
@@ -452,7 +456,7 @@ impl Instance {
     /// The packets of one advert.
     pub fn datagrams(&mut self, priority: u8) -> &[Datagram] {
         self.prebuilt
-            .get(&self.config, self.source, self.old_checksum, priority)
+            .get(&self.config, self.last_source, self.old_checksum, priority)
     }
 
     fn claim(&mut self, now: Now, out: &mut Effects) {
