@@ -11,7 +11,7 @@ use crate::model::track::ParamMatch;
 use crate::model::vrrp::{Accept, Authentication, HmacMode, Instance, UnicastChecksum, Version};
 use crate::model::{Address, Configuration, SyncGroup, Tracked};
 use crate::state::VrrpState;
-use crate::state::snapshot::{InstanceSnapshot, ScriptSnapshot, Snapshot, SocketSnapshot};
+use crate::state::snapshot::{FileSnapshot, InstanceSnapshot, ScriptSnapshot, Snapshot, SocketSnapshot};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -628,11 +628,15 @@ fn write_script(text: &mut Text, config: &Configuration, taken: &ScriptSnapshot)
 
 /// `VRRP Track files`.
 pub(super) fn files(text: &mut Text, snapshot: &Snapshot) {
-    if snapshot.files.is_empty() {
+    // Those that only real servers use are in the checkers' file.
+    let config = &snapshot.config;
+    let used = |file: &&FileSnapshot| !trackers(config, Kind::File, &file.config.name).is_empty();
+    let mut files = snapshot.files.iter().filter(used).peekable();
+    if files.peek().is_none() {
         return;
     }
     line!(text, "------< VRRP Track files >------");
-    for file in &snapshot.files {
+    for file in files {
         line!(text, " Track file = {}", file.config.name);
         line!(text, "   File = {}", file.config.path);
         line!(text, "   Status = {}", file.value);
@@ -712,6 +716,14 @@ pub(super) enum Kind {
 /// `Tracking instances`: the instances that `name` matters to, themselves or by their sync group.
 pub(super) fn tracking_instances(text: &mut Text, config: &Configuration, kind: Kind, name: &str) {
     line!(text, "   Tracking instances :");
+    for (instance, tracked) in trackers(config, kind, name) {
+        let reverse = reverse(tracked.reverse);
+        line!(text, "     {}, weight {}{reverse}", instance.name, tracked.weight);
+    }
+}
+
+fn trackers<'a>(config: &'a Configuration, kind: Kind, name: &str) -> Vec<(&'a Instance, &'a Tracked)> {
+    let mut found = Vec::new();
     for instance in &config.instances {
         let own = match kind {
             Kind::Script => &instance.track_scripts,
@@ -724,11 +736,10 @@ pub(super) fn tracking_instances(text: &mut Text, config: &Configuration, kind: 
             .iter()
             .find(|group| group.members.contains(&instance.name));
         let of_group = group.map_or(&[][..], |group| group_list(group, kind));
-        if let Some(tracked) = own.iter().chain(of_group).find(|tracked| tracked.name == name) {
-            let reverse = reverse(tracked.reverse);
-            line!(text, "     {}, weight {}{reverse}", instance.name, tracked.weight);
-        }
+        let tracked = own.iter().chain(of_group).find(|tracked| tracked.name == name);
+        found.extend(tracked.map(|tracked| (instance, tracked)));
     }
+    found
 }
 
 fn group_list(group: &SyncGroup, kind: Kind) -> &[Tracked] {

@@ -91,8 +91,15 @@ struct Checked {
 impl Checked {
     fn compare(&mut self, case: &str, file: &str, ours: &str, theirs: &str) {
         self.files += 1;
+        let mut ours = mask(ours);
+        if theirs.contains("<N>") {
+            // Counts of adverts, in the case that ran in a virtual machine.
+            ours = ours
+                .replace("    Sent: 3\n", "    Sent: <N>\n")
+                .replace("\"advert_sent\":3", "\"advert_sent\":<N>");
+        }
         self.differences
-            .extend(difference(&format!("{case}/{file}"), &mask(ours), theirs));
+            .extend(difference(&format!("{case}/{file}"), &ours, theirs));
     }
 }
 
