@@ -130,11 +130,7 @@ impl<'a> Engine<'a> {
             Skip::Inside(depth) => {
                 self.skip = match (opens, closes) {
                     (true, _) => Skip::Inside(depth + 1),
-                    (_, true) if depth <= 1 => {
-                        // keepalived leaves the block around the skipped one too.
-                        self.close(context);
-                        Skip::No
-                    }
+                    (_, true) if depth <= 1 => Skip::No,
                     (_, true) => Skip::Inside(depth - 1),
                     _ => self.skip,
                 };

@@ -13,8 +13,9 @@ use std::net::IpAddr;
 mod complete;
 mod group;
 mod method;
-pub(super) mod notify;
+mod notify;
 mod real;
+mod security;
 mod server;
 #[cfg(test)]
 pub(super) mod tests;
@@ -128,6 +129,7 @@ impl Section for Lvs {
                 context.config.lvs.servers.push(server);
             }
         }
+        security::inspect(context);
     }
 }
 

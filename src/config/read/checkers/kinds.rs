@@ -3,8 +3,7 @@
 use super::{
     CheckerKind, Class, Connection, Context, DnsCheck, FileCheck, Flow, Line, UdpCheck, hex, missing,
 };
-use crate::config::lexer::{Escapes, shell_words};
-use crate::config::read::lvs::notify::identity;
+use crate::config::read::script::{self, NoCommand};
 use crate::config::read::value::{Strictness, signed, unsigned};
 use crate::model::lvs::{DnsType, UdpReply};
 use crate::model::{Command, Identity};
@@ -21,7 +20,7 @@ const WEIGHT_MAX: i64 = 65535;
 
 #[derive(Debug, Default)]
 pub(super) struct MiscDraft {
-    argv: Vec<String>,
+    command: Option<Command>,
     timeout: Option<u64>,
     dynamic: bool,
     identity: Option<Identity>,
@@ -32,7 +31,11 @@ pub(super) struct MiscDraft {
 impl MiscDraft {
     pub(super) fn keyword(&mut self, name: &str, line: &Line, context: &mut Context) -> Option<Flow> {
         match name {
-            "misc_path" => self.path(line, context),
+            "misc_path" => match script::command_line(line, context) {
+                Ok(command) => self.command = Some(command),
+                Err(NoCommand::Missing) => return Some(missing(line, 1, context)),
+                Err(NoCommand::Quotes) => {}
+            },
             "misc_dynamic" => self.dynamic = true,
             "misc_timeout" => {
                 let Some(word) = line.words.get(1) else {
@@ -47,17 +50,15 @@ impl MiscDraft {
                 }
             }
             "user" => {
-                let user = line.words.get(1).map(|w| &w.text);
-                if user.is_none() {
+                let Some(user) = line.text(1) else {
                     return Some(missing(line, 1, context));
-                }
-                let group = line.words.get(2).map(|w| &w.text);
-                self.identity = identity(user, group, context);
+                };
+                self.identity = script::named_identity(user, line.text(2), context);
                 if self.identity.is_none() && !self.dropped {
                     self.dropped = true;
                     let text = format!(
-                        "Failed to set uid/gid for misc checker script '{}' - removing",
-                        self.argv.first().map_or("", String::as_str)
+                        "Failed to set uid/gid for misc checker script {} - removing",
+                        self.shown()
                     );
                     context.diagnostics.at(Class::General, line.span_of(1), text);
                 }
@@ -67,41 +68,42 @@ impl MiscDraft {
         Some(Flow::Continue)
     }
 
-    /// The words of the line are command and arguments, or one quoted string is all of them.
-    fn path(&mut self, line: &Line, context: &mut Context) {
-        let words = line.arguments(Escapes::Keep).and_then(|words| match &words[..] {
-            [whole] => shell_words(whole, Escapes::Plain),
-            _ => Ok(words),
-        });
-        match words {
-            Ok(argv) => self.argv = argv,
-            Err(error) => {
-                context.complain(Class::UnmatchedQuote, error.to_string());
-            }
-        }
-    }
-
     pub(super) fn end(&mut self, context: &mut Context) -> bool {
         if self.dropped {
             return false;
         }
-        if self.argv.is_empty() {
+        if self.command.is_none() {
             let text = "No script path has been specified for MISC_CHECKER - skipping";
             context.complain(Class::General, text);
             return false;
         }
         if self.identity.is_none() {
-            self.identity = identity(None, None, context);
+            self.identity = script::default_identity(context);
         }
-        true
+        if self.identity.is_none() {
+            let text = format!(
+                "Unable to set default user for misc script {} - removing",
+                self.shown()
+            );
+            context.complain(Class::General, text);
+        }
+        self.identity.is_some()
+    }
+
+    /// The command as complaints show it.
+    fn shown(&self) -> String {
+        let argv = self.command.as_ref().map_or(&[][..], |c| &c.argv);
+        argv.iter()
+            .map(|a| format!("'{a}'"))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     pub(super) fn complete(self, delay_loop: Duration) -> CheckerKind {
         CheckerKind::Misc {
             command: Command {
-                argv: self.argv,
                 identity: self.identity.unwrap_or_default(),
-                ..Command::default()
+                ..self.command.unwrap_or_default()
             },
             timeout: match self.timeout {
                 None | Some(0) => delay_loop,

@@ -26,7 +26,7 @@ pub(super) fn server(draft: ServerDraft, context: &mut Context) -> Option<Virtua
         && !context.config.lvs.groups.iter().any(|g| g.name == *name)
     {
         let text = format!("Virtual server group {name} is not configured - ignoring virtual server");
-        context.diagnostics.general(Class::Ok, text);
+        context.diagnostics.hint(None, text);
         return None;
     }
     protocol_and_flags(&mut server, context);
@@ -259,17 +259,17 @@ fn ports(server: &mut VirtualServer, context: &mut Context) {
                 .find(|g| g.name == group)
                 .map(|g| g.entries.clone())
                 .unwrap_or_default();
+            if entries.iter().any(|e| matches!(e, GroupEntry::Mark { .. })) {
+                mark_ports(server, false, context);
+            }
             for entry in entries {
-                match entry {
-                    GroupEntry::Mark { .. } => mark_ports(server, false, context),
-                    GroupEntry::Addresses { first, last, port } => {
-                        let range = if first == last {
-                            first.to_string()
-                        } else {
-                            format!("{first}-{last}")
-                        };
-                        entry_ports(server, &range, port, context);
-                    }
+                if let GroupEntry::Addresses { first, last, port } = entry {
+                    let range = if first == last {
+                        first.to_string()
+                    } else {
+                        format!("{first}-{last}")
+                    };
+                    entry_ports(server, &range, port, context);
                 }
             }
         }

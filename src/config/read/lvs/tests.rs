@@ -21,7 +21,7 @@ pub(in crate::config::read) fn said(reading: &Reading) -> Vec<String> {
         Some(span) => format!("{} {}", span.line, d.text),
         None => d.text.clone(),
     };
-    reading.diagnostics.iter().map(show).collect()
+    reading.diagnostics.iter().filter(|d| !d.ours).map(show).collect()
 }
 
 fn server(body: &str) -> (Option<VirtualServer>, Vec<String>) {
@@ -31,7 +31,7 @@ fn server(body: &str) -> (Option<VirtualServer>, Vec<String>) {
 }
 
 /// What makes a virtual server complete.
-const WHOLE: &str = "protocol TCP\nlvs_sched rr\nlvs_method NAT\nreal_server 1.1.1.1 80 {\n}\n";
+pub(super) const WHOLE: &str = "protocol TCP\nlvs_sched rr\nlvs_method NAT\nreal_server 1.1.1.1 80 {\n}\n";
 
 fn good(body: &str) -> VirtualServer {
     let (server, said) = server(&format!("{WHOLE}{body}"));
