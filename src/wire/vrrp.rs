@@ -262,3 +262,149 @@ impl Repr {
             .copy_from_slice(&checksum.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .collect()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// keepalived, version 2 with a password, after the IP header.
+    const V2_PASS: &str = "21339602010155b2c0000264c00002657333637265743132";
+    /// keepalived, version 3 over IPv4, 192.0.2.1 > 224.0.0.18, half a second.
+    const V3: &str = "313d96010032d38ec000026f";
+    /// keepalived, version 3 over IPv6, fe80::ff:fe00:100 > ff02::12.
+    const V3_IPV6: &str = "313e960200640bf2fe80000000000000000000000000010020010db8000000010000000000000100";
+
+    #[test]
+    fn version_2_with_a_password() {
+        let repr = Repr {
+            interval: Interval::Seconds(1),
+            vrid: 51,
+            priority: 150,
+            addresses: vec![ip("192.0.2.100"), ip("192.0.2.101")],
+            auth_type: auth::TYPE_PASS,
+            auth_data: *b"s3cret12",
+        };
+        assert_eq!(Repr::parse(&bytes(V2_PASS), false), Ok(repr.clone()));
+        let mut out = Vec::new();
+        repr.emit(false, None, &mut out);
+        assert_eq!(out, bytes(V2_PASS));
+        assert!(
+            Packet::new(&out)
+                .unwrap()
+                .checksum_ok(ip("192.0.2.1"), ip("224.0.0.18"), false)
+        );
+    }
+
+    #[test]
+    fn version_3_over_ipv4() {
+        let (source, group) = (ip("192.0.2.1"), ip("224.0.0.18"));
+        let repr = Repr {
+            interval: Interval::Centiseconds(50),
+            vrid: 61,
+            priority: 150,
+            addresses: vec![ip("192.0.2.111")],
+            auth_type: auth::TYPE_NONE,
+            auth_data: [0; 8],
+        };
+        assert_eq!(Repr::parse(&bytes(V3), false), Ok(repr.clone()));
+        let mut out = Vec::new();
+        repr.emit(false, Some((source, group)), &mut out);
+        assert_eq!(out, bytes(V3));
+        let packet = Packet::new(&out).unwrap();
+        assert!(packet.checksum_ok(source, group, false));
+        // The pseudo header is part of it.
+        assert!(!packet.checksum_ok(source, group, true));
+        assert!(!packet.checksum_ok(source, ip("192.0.2.2"), false));
+    }
+
+    #[test]
+    fn version_3_over_ipv6() {
+        let (source, group) = (ip("fe80::ff:fe00:100"), ip("ff02::12"));
+        let repr = Repr::parse(&bytes(V3_IPV6), true).unwrap();
+        assert_eq!(repr.addresses, [ip("fe80::100"), ip("2001:db8:0:1::100")]);
+        assert_eq!((repr.interval, repr.vrid), (Interval::Centiseconds(100), 62));
+        let mut out = Vec::new();
+        repr.emit(true, Some((source, group)), &mut out);
+        assert_eq!(out, bytes(V3_IPV6));
+    }
+
+    #[test]
+    fn reserved_bits_are_no_part_of_the_interval() {
+        let mut packet = bytes(V3);
+        packet[4] |= 0xf0;
+        assert_eq!(Packet::new(&packet).unwrap().centiseconds(), 50);
+    }
+
+    #[test]
+    fn what_is_not_an_advert() {
+        assert_eq!(
+            Repr::parse(&bytes(V3)[..7], false),
+            Err(Error::Truncated { got: 7, want: 8 })
+        );
+        assert_eq!(
+            Repr::parse(&bytes(V3)[..8], false),
+            Err(Error::Truncated { got: 8, want: 12 })
+        );
+        let mut packet = bytes(V3);
+        packet[0] = 0x41;
+        assert_eq!(
+            Repr::parse(&packet, false),
+            Err(Error::Field {
+                field: "VRRP version",
+                got: 4
+            })
+        );
+        packet[0] = 0x32;
+        assert_eq!(
+            Repr::parse(&packet, false),
+            Err(Error::Field {
+                field: "VRRP type",
+                got: 2
+            })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..600), ipv6: bool) {
+            let _ = Repr::parse(&bytes, ipv6);
+            if let Ok(packet) = Packet::new(&bytes) {
+                prop_assert!(packet.addresses(ipv6).count() <= packet.count());
+                let _ = (packet.auth_data(), packet.expected_length(ipv6), packet.centiseconds());
+                let _ = packet.checksum_ok(ip("192.0.2.1"), ip("224.0.0.18"), false);
+                let _ = packet.checksum_ok(ip("192.0.2.1"), ip("ff02::12"), false);
+            }
+        }
+
+        #[test]
+        fn what_is_emitted_is_parsed(
+            v3: bool, vrid: u8, priority: u8, interval in 0u16..4096,
+            addresses in prop::collection::vec(any::<[u8; 4]>(), 0..256),
+        ) {
+            let repr = Repr {
+                interval: if v3 { Interval::Centiseconds(interval) } else { Interval::Seconds(interval as u8) },
+                vrid,
+                priority,
+                addresses: addresses.into_iter().map(IpAddr::from).take(255).collect(),
+                auth_type: auth::TYPE_NONE,
+                auth_data: [0; 8],
+            };
+            let ends = (ip("192.0.2.1"), ip("224.0.0.18"));
+            let mut out = Vec::new();
+            repr.emit(false, v3.then_some(ends), &mut out);
+            prop_assert_eq!(Repr::parse(&out, false), Ok(repr));
+            prop_assert!(Packet::new(&out).unwrap().checksum_ok(ends.0, ends.1, false));
+        }
+    }
+}
