@@ -9,6 +9,7 @@ mod group_task;
 pub mod host;
 pub mod kernel;
 pub mod late;
+pub mod links;
 pub mod logging;
 pub mod port;
 pub mod reload;

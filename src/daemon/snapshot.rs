@@ -1,5 +1,6 @@
 //! A snapshot of the whole daemon, gathered from the threads without stopping them.
 
+use super::links::Seen;
 use super::port::Taken;
 use crate::model::Configuration;
 use crate::state::Interface;
@@ -12,12 +13,18 @@ use std::time::SystemTime;
 pub fn compose(
     config: Arc<Configuration>,
     running: &Running,
-    interfaces: &[Arc<Interface>],
+    interfaces: &[Seen],
     sockets: Vec<SocketSnapshot>,
     mut taken: Taken,
 ) -> Snapshot {
-    let interfaces: Vec<Interface> = interfaces.iter().map(|i| (**i).clone()).collect();
-    let mut snapshot = Snapshot::initial(config.clone(), SystemTime::now(), &interfaces);
+    let known: Vec<Interface> = interfaces.iter().map(|seen| (*seen.interface).clone()).collect();
+    let mut snapshot = Snapshot::initial(config.clone(), SystemTime::now(), &known);
+    for taken in &mut snapshot.interfaces {
+        let index = taken.interface.index;
+        taken.seen_up = interfaces
+            .iter()
+            .any(|seen| seen.interface.index == index && seen.was_up);
+    }
     // A group that is being replaced at this moment is missing: what the file says stands in for it.
     let order = |name: &str| config.instances.iter().position(|i| i.name == name);
     let known: Vec<_> = running.members().map(|(_, m)| m.id).collect();

@@ -2,6 +2,7 @@
 //! thread is told of an interface only when the sockets on it are there.
 
 use super::kernel::{KernelHandle, Opened};
+use super::links::{Links, Seen};
 use super::port::{Command, Handle, SocketId};
 use crate::model::Instance;
 use crate::model::globals::{Globals, RxBufferPolicy};
@@ -40,7 +41,7 @@ struct Known {
 #[derive(Default)]
 struct State {
     wanted: BTreeMap<InstanceId, Wanted>,
-    interfaces: BTreeMap<u32, Arc<Interface>>,
+    links: Links,
     sockets: BTreeMap<SocketSpec, Known>,
     attached: BTreeMap<InstanceId, SocketId>,
     next: u32,
@@ -96,6 +97,12 @@ impl Sockets {
             .members()
             .map(|(_, m)| (m.id, wanted(&m.config, globals)))
             .collect();
+        state.links.configure(running);
+        if detail {
+            for (spec, known) in &state.sockets {
+                known.fds.into_iter().for_each(|fds| tell(spec, fds));
+            }
+        }
         self.reconcile(&mut state);
         self.wait(&mut state, Waiting::Then(Box::new(then)));
     }
@@ -103,7 +110,7 @@ impl Sockets {
     /// An interface is there, or has changed.
     pub fn interface(&self, interface: Arc<Interface>) {
         let mut state = self.lock();
-        let before = state.interfaces.insert(interface.index, interface.clone());
+        let before = state.links.changed(&interface);
         let sockets_matter = before.is_none_or(|b| {
             b.name != interface.name || b.addresses != interface.addresses || b.flags != interface.flags
         });
@@ -116,14 +123,14 @@ impl Sockets {
     /// An interface is gone.
     pub fn interface_gone(&self, index: u32, name: String) {
         let mut state = self.lock();
-        state.interfaces.remove(&index);
+        state.links.gone(index);
         self.reconcile(&mut state);
         self.wait(&mut state, Waiting::Event(Event::InterfaceGone { index, name }));
     }
 
     /// All interfaces.
-    pub fn interfaces(&self) -> Vec<Arc<Interface>> {
-        self.lock().interfaces.values().cloned().collect()
+    pub fn interfaces(&self) -> Vec<Seen> {
+        self.lock().links.seen()
     }
 
     /// All sockets, in the order of the instances that use them.
@@ -183,7 +190,7 @@ impl Sockets {
         let mut specs: BTreeMap<SocketSpec, u32> = BTreeMap::new();
         let mut users: BTreeMap<InstanceId, SocketSpec> = BTreeMap::new();
         for (id, wanted) in &state.wanted {
-            if let Some(spec) = spec(wanted, &state.interfaces) {
+            if let Some(spec) = spec(wanted, state.links.interfaces()) {
                 *specs.entry(spec.clone()).or_default() += wanted.buffer;
                 users.insert(*id, spec);
             }
@@ -307,14 +314,9 @@ fn tell(spec: &SocketSpec, fds: (i32, i32)) {
         Cast::Multicast(group) => format!("multicast, address({group})"),
         Cast::Unicast(source) => format!(", unicast, address({source})"),
     };
-    let space = if matches!(spec.cast, Cast::Multicast(_)) {
-        " "
-    } else {
-        ""
-    };
     tracing::debug!(
         target: "vrrp",
-        "VRRP sockpool: [ifindex({:3}), family({family}), proto({protocol}), fd({},{}){space}{cast}]",
+        "VRRP sockpool: [ifindex({:3}), family({family}), proto({protocol}), fd({},{}) {cast}]",
         spec.index, fds.0, fds.1,
     );
 }

@@ -233,6 +233,11 @@ impl Snapshot {
         taken.sort_by_key(|interface| interface.interface.index);
         for instance in &config.instances {
             let name = &instance.interface;
+            if instance.promote_secondaries
+                && let Some(found) = taken.iter_mut().find(|found| found.interface.name == *name)
+            {
+                found.settings.promote_users += 1;
+            }
             if !name.is_empty() && !taken.iter().any(|found| found.interface.name == *name) {
                 taken.push(InterfaceSnapshot::missing(name));
             }

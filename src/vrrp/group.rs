@@ -704,7 +704,16 @@ impl Router {
             master: self.master,
             master_priority: self.master_priority,
             master_interval: Duration::from_nanos(self.master_interval),
-            master_down: Duration::from_nanos(self.master_down()),
+            // What the timer was last set to: an owner does not wait, a master that gave up is not waited for.
+            master_down: if config.priority == super::priority::OWNER {
+                Duration::from_micros(1)
+            } else {
+                Duration::from_nanos(if self.gave_up {
+                    self.skew()
+                } else {
+                    self.master_down()
+                })
+            },
             last_transition: self.last_transition,
             read_timeout: self.timers.next().and_then(|(at, _)| {
                 now.wall

@@ -60,6 +60,7 @@ impl Instance {
         if advert.priority == 0 {
             self.report(What::HeardZero, Some(advert.source), out);
             self.gave_up = true;
+            self.skewed = true;
             self.timers
                 .set(Reason::MasterDown, advert.arrival.saturating_add(self.skew()));
             return Heard::Nothing;
@@ -129,6 +130,7 @@ impl Instance {
         self.highest_other = self.highest_other.max(advert.priority);
         self.last_heard = Some(advert.arrival);
         self.gave_up = false;
+        self.skewed = false;
         if self.config.version == Version::V3 && self.master_interval != advert.interval {
             let from = Duration::from_nanos(std::mem::replace(&mut self.master_interval, advert.interval));
             self.report(

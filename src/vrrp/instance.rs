@@ -67,6 +67,8 @@ pub(super) struct Instance {
     pub last_heard: Option<u64>,
     /// The master gave up with priority 0.
     pub gave_up: bool,
+    /// The last timer was the skew time, after priority 0.
+    pub skewed: bool,
     pub last_sent: Option<(u64, SystemTime)>,
     pub last_transition: Option<SystemTime>,
     pub source: Option<IpAddr>,
@@ -125,6 +127,7 @@ impl Instance {
             master_interval: nanos(config.advert_interval),
             last_heard: None,
             gave_up: false,
+            skewed: false,
             last_sent: None,
             last_transition: None,
             source: None,

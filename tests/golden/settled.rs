@@ -84,7 +84,7 @@ pub fn moments(case: &str) -> &'static [Moment] {
             forwarding_checked(s, "eth0");
             forwarding_checked(s, "eth1");
             let eth0 = &mut s.interfaces[1].settings;
-            (eth0.rp_filter, eth0.promote_secondaries, eth0.promote_users) = (Some(0), 1, 1);
+            (eth0.rp_filter, eth0.promote_secondaries) = (Some(0), 1);
         })],
         // A packet of another host's came in.
         "10-auth-ah" => &[("", |s| {
@@ -162,7 +162,6 @@ pub fn last_file(case: &str) -> &'static str {
 pub fn start(case: &str, mut snapshot: Snapshot) -> Snapshot {
     match case {
         "06-sync-group-tracking" => snapshot.files[0].value = 3,
-        "09-excluded-labels" => snapshot.interfaces[1].settings.promote_users = 1,
         "14-fault-link-down" => {
             no_carrier(&mut snapshot);
             snapshot.interfaces[1].seen_up = false;

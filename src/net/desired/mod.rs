@@ -346,10 +346,13 @@ impl Desired {
                 });
             }
         }
-        if owned.drops() {
-            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+        // When it is claimed again, its new configuration has been told.
+        if !again {
+            if owned.drops() {
+                debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+            }
+            setting_lines(owned);
         }
-        setting_lines(owned);
         // What a release before it has not removed yet is not removed: it is wanted again.
         self.claims.retain(|job| job.instance != id);
         self.claims.push_back(claim_job(id, owned));
