@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
             "peer" => self.peer(value, context),
             "preferred_lft" => self.preferred_lifetime(value, context),
             "track_group" => self.track_group(value, context),
-            _ => self.broadcast(value, context),
+            keyword => self.broadcast(keyword, value, context),
         }
     }
 
@@ -182,11 +182,11 @@ impl<'a> Reader<'a> {
         true
     }
 
-    fn broadcast(&mut self, value: &'a Word, context: &mut Context) -> bool {
+    fn broadcast(&mut self, keyword: &str, value: &'a Word, context: &mut Context) -> bool {
         if self.address.network.address.is_ipv6() {
             let text = format!(
-                "VRRP is trying to assign a broadcast {} to the IPv6 address {} !!?? WTF... skipping VIP...",
-                value.text, self.first.text
+                "VRRP is trying to assign a broadcast {keyword} to the IPv6 address {} !!?? WTF... skipping VIP...",
+                self.first.text
             );
             context.diagnostics.at(Class::General, value.span, text);
             return false;

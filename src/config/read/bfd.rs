@@ -50,7 +50,12 @@ impl Section for Bfd {
             _ => Pass::Bfd,
         };
         context.diagnostics.muted = context.pass != owner;
-        draft.keyword(keyword.name, line, context)
+        let flow = draft.keyword(keyword.name, line, context);
+        if context.pass == owner {
+            flow
+        } else {
+            Flow::Continue
+        }
     }
 
     fn entry(&mut self, _list: &'static Keyword, _line: &Line, _context: &mut Context) -> Flow {

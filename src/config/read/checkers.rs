@@ -47,7 +47,15 @@ enum KindDraft {
     Misc(MiscDraft),
     Udp(UdpDraft),
     File(FileDraft),
-    Bfd(Option<String>),
+    Bfd(Option<BfdName>),
+}
+
+/// `name` of a BFD_CHECK.
+#[derive(Debug)]
+struct BfdName {
+    name: String,
+    /// There is such an instance above; else it was reported.
+    known: bool,
 }
 
 impl CheckerDraft {
@@ -79,7 +87,14 @@ impl CheckerDraft {
     }
 
     /// A keyword in its block, or in a block in that.
-    pub(super) fn keyword(&mut self, keyword: &'static Keyword, line: &Line, context: &mut Context) -> Flow {
+    /// `server` is the name of its real server.
+    pub(super) fn keyword(
+        &mut self,
+        keyword: &'static Keyword,
+        line: &Line,
+        server: &str,
+        context: &mut Context,
+    ) -> Flow {
         let name = keyword.name;
         if let KindDraft::Smtp { host, .. } = &mut self.kind {
             if name == "host" {
@@ -119,7 +134,7 @@ impl CheckerDraft {
             KindDraft::Bfd(bfd) if name == "name" => match line.text(1) {
                 None => Some(missing(line, 1, context)),
                 Some(text) => {
-                    *bfd = Some(text.to_owned());
+                    *bfd = Some(bfd_name(text, server, context));
                     Some(Flow::Continue)
                 }
             },
@@ -176,7 +191,12 @@ impl CheckerDraft {
             KindDraft::Misc(misc) => misc.end(context),
             KindDraft::Udp(udp) => udp.end(context),
             KindDraft::File(file) => file.end(context),
-            KindDraft::Bfd(name) => bfd(name.as_deref(), server, context),
+            KindDraft::Bfd(Some(bfd)) => bfd.known,
+            KindDraft::Bfd(None) => {
+                let text = format!("({server}) No name has been specified for BFD_CHECKER - skipping");
+                context.complain(Class::General, text);
+                false
+            }
         };
         if keep && self.connection.check(context) {
             vec![self]
@@ -210,8 +230,8 @@ impl CheckerDraft {
             KindDraft::Misc(misc) => misc.complete(delay_loop),
             KindDraft::Udp(udp) => CheckerKind::Udp(udp.complete(connection)),
             KindDraft::File(file) => CheckerKind::File(file.complete(context)),
-            KindDraft::Bfd(name) => CheckerKind::Bfd {
-                name: name.unwrap_or_default(),
+            KindDraft::Bfd(bfd) => CheckerKind::Bfd {
+                name: bfd.map_or_else(String::new, |bfd| bfd.name),
             },
         };
         Checker {
@@ -281,22 +301,14 @@ fn helo_name(helo: &mut Option<String>, line: &Line, context: &mut Context) -> F
     Flow::Continue
 }
 
-fn bfd(name: Option<&str>, server: &str, context: &mut Context) -> bool {
-    let Some(name) = name else {
-        let text = format!("({server}) No name has been specified for BFD_CHECKER - skipping");
-        context.complain(Class::General, text);
-        return false;
-    };
-    true_or_complain(
-        context.config.bfd.iter().any(|b| b.name == name),
-        format!("({server}) BFD_CHECK - BFD {name} not configured"),
-        context,
-    )
-}
-
-fn true_or_complain(good: bool, text: String, context: &mut Context) -> bool {
-    if !good {
+fn bfd_name(name: &str, server: &str, context: &mut Context) -> BfdName {
+    let known = context.config.bfd.iter().any(|b| b.name == name);
+    if !known {
+        let text = format!("({server}) BFD_CHECK - BFD {name} not configured");
         context.complain(Class::General, text);
     }
-    good
+    BfdName {
+        name: name.to_owned(),
+        known,
+    }
 }

@@ -54,7 +54,7 @@ pub(super) fn at_end_of_block(mut draft: Draft, context: &mut Context) -> Option
 pub(super) fn finish(reader: &mut Vrrp, context: &mut Context) {
     let mut drafts = std::mem::take(&mut reader.drafts);
     let groups = std::mem::take(&mut reader.groups);
-    if context.diagnostics.has(Class::BadInterface)
+    if (context.shared.missing_interface || context.diagnostics.has(Class::BadInterface))
         && context.config.globals.dynamic_interfaces == DynamicInterfaces::No
     {
         context

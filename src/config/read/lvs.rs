@@ -65,16 +65,18 @@ impl Section for Lvs {
                 Some(server) if block == "virtual_server" => server.keyword(keyword.name, line, context),
                 Some(server) => match server.real.as_mut() {
                     None => Flow::Continue,
-                    Some(real) if block == "virtual_server/real_server" => {
+                    Some(real) => {
                         let name = server
                             .server
                             .real_server_name(real.server.address, real.server.port);
-                        real.keyword(keyword.name, line, &name, context)
+                        match real.checker.as_mut() {
+                            _ if block == "virtual_server/real_server" => {
+                                real.keyword(keyword.name, line, &name, context)
+                            }
+                            Some(checker) => checker.keyword(keyword, line, &name, context),
+                            None => Flow::Continue,
+                        }
                     }
-                    Some(real) => match real.checker.as_mut() {
-                        Some(checker) => checker.keyword(keyword, line, context),
-                        None => Flow::Continue,
-                    },
                 },
             },
         }
@@ -107,7 +109,7 @@ impl Section for Lvs {
                     return;
                 };
                 if path == "virtual_server" {
-                    server.reals.extend(server.real.take());
+                    server.end_real(context);
                 } else if let Some(real) = server.real.as_mut() {
                     let shown = server
                         .server

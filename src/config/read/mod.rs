@@ -56,6 +56,8 @@ pub struct Context<'a> {
 pub struct Shared {
     /// There is no default user for scripts, and it has been said.
     pub script_user_failed: bool,
+    /// The file names an interface that does not exist: the start is refused in the end.
+    pub missing_interface: bool,
     /// Names of the files, by [`Span::file`].
     pub file_names: Vec<String>,
 }
@@ -64,6 +66,12 @@ impl Context<'_> {
     /// Adds a complaint about the line being read.
     pub fn complain(&mut self, class: Class, text: impl Into<String>) -> &mut super::Diagnostic {
         self.diagnostics.at(class, self.here, text)
+    }
+
+    /// Adds a complaint about an interface that does not exist.
+    pub fn missing_interface(&mut self, span: Span, text: String) -> &mut super::Diagnostic {
+        self.shared.missing_interface = true;
+        self.diagnostics.at(Class::Warning, span, text)
     }
 
     /// A parameter of a line; without it, keepalived's fatal complaint. The reader then returns

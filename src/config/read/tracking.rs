@@ -60,14 +60,12 @@ pub fn reference(what: What, owner: &str, line: &Line, list: &mut Vec<Tracked>, 
         } else {
             format!("({owner}) track {word} {name} not found, ignoring...")
         };
-        let class = if what == What::Interface {
-            Class::BadInterface
-        } else {
-            Class::General
-        };
+        if what == What::Interface {
+            context.shared.missing_interface = true;
+        }
         context
             .diagnostics
-            .at(class, line.span_of(0), text)
+            .at(Class::General, line.span_of(0), text)
             .help(match what {
                 What::Interface => "there is no such interface on this host".to_owned(),
                 _ => format!("nothing of that name is defined above this line; define it with `{}` before the instance",

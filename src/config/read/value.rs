@@ -86,11 +86,8 @@ pub(super) fn interface(word: &Word, whose: &str, context: &mut Context) -> Opti
     if context.host.interface(&word.text).is_none()
         && context.config.globals.dynamic_interfaces == DynamicInterfaces::No
     {
-        context.diagnostics.at(
-            Class::BadInterface,
-            word.span,
-            format!("WARNING - interface {} for {whose} doesn't exist", word.text),
-        );
+        let text = format!("WARNING - interface {} for {whose} doesn't exist", word.text);
+        context.missing_interface(word.span, text);
         return None;
     }
     Some(word.text.clone())

@@ -670,8 +670,7 @@ fn interface(draft: &mut Draft, line: &Line, context: &mut Context) {
         None if context.config.globals.dynamic_interfaces == DynamicInterfaces::No => {
             let text = format!("WARNING - interface {value} for vrrp_instance {name} doesn't exist");
             context
-                .diagnostics
-                .at(Class::BadInterface, line.span_of(1), text)
+                .missing_interface(line.span_of(1), text)
                 .help("the daemon will not start; if the interface comes later, set `dynamic_interfaces` in global_defs");
         }
         Some(found) if found.flags & crate::state::interface::IFF_LOOPBACK != 0 => {
@@ -1009,7 +1008,7 @@ fn static_entry(list: &str, line: &Line, preferences: &mut Preferences, context:
             let interface = line.text(0).unwrap_or_default().to_owned();
             if context.host.interface(&interface).is_none() {
                 let text = format!("WARNING - interface {interface} for linkbeat_interfaces doesn't exist");
-                context.diagnostics.at(Class::BadInterface, line.span_of(0), text);
+                context.missing_interface(line.span_of(0), text);
             }
             let method = match line.text(1) {
                 None => None,
@@ -1035,7 +1034,7 @@ fn static_entry(list: &str, line: &Line, preferences: &mut Preferences, context:
             if context.host.interface(&interface).is_none() {
                 let text =
                     format!("WARNING - interface {interface} for interface_up_down_delays doesn't exist");
-                context.diagnostics.at(Class::BadInterface, line.span_of(0), text);
+                context.missing_interface(line.span_of(0), text);
             }
             let delay = |index: usize, context: &mut Context| {
                 if line.text(index).is_none() {

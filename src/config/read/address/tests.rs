@@ -159,7 +159,7 @@ fn wrong_lines_and_what_is_said() {
             "2001:db8::3/64 brd +",
             false,
             &[
-                "VRRP is trying to assign a broadcast + to the IPv6 address 2001:db8::3/64 !!?? WTF... skipping VIP...",
+                "VRRP is trying to assign a broadcast brd to the IPv6 address 2001:db8::3/64 !!?? WTF... skipping VIP...",
             ],
         ),
         (

@@ -177,5 +177,8 @@ fn a_long_name_is_told_by_vrrp_and_bfd() {
 #[test]
 fn a_value_that_is_missing_ends_the_reading() {
     let reading = read("bfd_instance b {\nttl\n}\n");
+    let last =
+        "*** Configuration line starting `ttl` is missing a parameter after keyword `ttl` at word position 2";
+    assert_eq!(said(&reading), [(2, last.to_owned())]);
     assert_eq!(reading.test_status, 2);
 }

@@ -331,7 +331,7 @@ fn wrong_checkers() {
         ),
         (
             "BFD_CHECK {\nname b2\n}",
-            &["3 ([1.1.1.1]:tcp:8080) BFD_CHECK - BFD b2 not configured"],
+            &["2 ([1.1.1.1]:tcp:8080) BFD_CHECK - BFD b2 not configured"],
         ),
         (
             "HTTP_GET {\n}",

@@ -268,16 +268,26 @@ impl ServerDraft {
             context.diagnostics.at(Class::General, first.span, text);
             return Flow::SkipBlock;
         };
+        self.real = Some(RealDraft::new(address, port));
+        Flow::Continue
+    }
+
+    /// The block of a real server is closed. Only tunnels lead to the other address family.
+    pub(super) fn end_real(&mut self, context: &mut Context) {
+        let Some(real) = self.real.take() else {
+            return;
+        };
+        let address = real.server.address;
         let family = *self.server.family.get_or_insert(family_of(address));
-        if family != family_of(address) && !matches!(self.method, Some(Method::Tun(_))) {
+        let method = real.method.or(self.method);
+        if family != family_of(address) && !matches!(method, Some(Method::Tun(_))) {
             let text = format!(
                 "Address family of virtual server and real server {address} don't match - skipping real server."
             );
-            context.diagnostics.at(Class::General, first.span, text);
-            return Flow::SkipBlock;
+            context.complain(Class::General, text);
+            return;
         }
-        self.real = Some(RealDraft::new(address, port));
-        Flow::Continue
+        self.reals.push(real);
     }
 }
 

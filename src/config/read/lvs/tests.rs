@@ -300,7 +300,7 @@ fn wrong_values_and_what_is_said() {
         (
             "real_server 2001:db8::1 80 {\n}",
             &[
-                "Address family of virtual server and real server 2001:db8::1 don't match - skipping real server.",
+                "8 Address family of virtual server and real server 2001:db8::1 don't match - skipping real server.",
             ],
         ),
     ];
