@@ -1,13 +1,17 @@
 //! What is on the wire: adverts and gratuitous ARPs on the bridge, with the time at which they were seen.
 
 use super::Failure;
+use keepalived_rs::wire;
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// IP protocol number of VRRP.
+const VRRP: u8 = 112;
 
 /// One frame.
 #[derive(Debug, Clone)]
@@ -25,7 +29,7 @@ pub enum Frame {
         /// Priority.
         priority: u8,
         /// Addresses.
-        addresses: Vec<Ipv4Addr>,
+        addresses: Vec<IpAddr>,
     },
     /// A gratuitous ARP.
     GratuitousArp {
@@ -34,7 +38,7 @@ pub enum Frame {
         /// Address.
         address: Ipv4Addr,
         /// Hardware address that has it.
-        mac: [u8; 6],
+        mac: Vec<u8>,
     },
 }
 
@@ -47,45 +51,35 @@ impl Frame {
     }
 
     fn decode(at: Duration, bytes: &[u8]) -> Option<Frame> {
+        let payload = bytes.get(14..)?;
         match bytes.get(12..14)? {
             [0x08, 0x00] => {
-                let packet = bytes.get(14..)?;
-                let header = usize::from(packet.first()? & 0x0f) * 4;
-                if *packet.get(9)? != 112 {
+                let header = wire::ipv4::Repr::parse(payload).ok()?;
+                if header.protocol != VRRP {
                     return None;
                 }
-                let message = packet.get(header..)?;
-                let count = usize::from(*message.get(3)?);
+
+                let packet = wire::vrrp::Packet::new(payload.get(header.header_length..)?).ok()?;
                 Some(Frame::Advert {
                     at,
-                    source: address(packet.get(12..16)?)?,
-                    version: message.first()? >> 4,
-                    vrid: *message.get(1)?,
-                    priority: *message.get(2)?,
-                    addresses: message
-                        .get(8..8 + 4 * count)?
-                        .chunks_exact(4)
-                        .filter_map(address)
-                        .collect(),
+                    source: header.source,
+                    version: packet.version(),
+                    vrid: packet.vrid(),
+                    priority: packet.priority(),
+                    addresses: packet.addresses(false).collect(),
                 })
             }
             [0x08, 0x06] => {
-                let arp = bytes.get(14..42)?;
-                let (sender, target) = (address(arp.get(14..18)?)?, address(arp.get(24..28)?)?);
-                (sender == target).then_some(())?;
-                Some(Frame::GratuitousArp {
+                let arp = wire::arp::Repr::parse(payload).ok()?;
+                (arp.sender == arp.target).then_some(Frame::GratuitousArp {
                     at,
-                    address: sender,
-                    mac: arp.get(8..14)?.try_into().ok()?,
+                    address: arp.sender,
+                    mac: arp.sender_mac,
                 })
             }
             _ => None,
         }
     }
-}
-
-fn address(bytes: &[u8]) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
 }
 
 impl fmt::Display for Frame {
