@@ -168,7 +168,15 @@ fn build() -> Result<PathBuf, Failure> {
         .and_then(Path::parent)
         .ok_or("this example is not where cargo puts examples; run it with cargo")?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--bin", "keepalived-rs"]);
+    // Together with this example, so that what both need is not compiled a second time.
+    command.args([
+        "build",
+        "--quiet",
+        "--bin",
+        "keepalived-rs",
+        "--example",
+        "failover",
+    ]);
     command.args([
         "--manifest-path",
         concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
