@@ -2,6 +2,8 @@
 //! the reader of its part.
 
 pub mod address;
+#[cfg(test)]
+mod anything;
 pub mod bfd;
 mod checkers;
 mod complete;
