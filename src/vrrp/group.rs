@@ -708,7 +708,7 @@ impl Router {
             master_down: if config.priority == super::priority::OWNER {
                 Duration::from_micros(1)
             } else {
-                Duration::from_nanos(if self.gave_up {
+                Duration::from_nanos(if self.skewed {
                     self.skew()
                 } else {
                     self.master_down()

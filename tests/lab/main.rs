@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             golden::labels_and_excluded_addresses,
             golden::link_down,
             golden::thirty_addresses,
+            golden::bad_packets,
             golden::strict_mode,
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
