@@ -10,7 +10,7 @@ use crate::net::desired::{Desired, Key, Outcome};
 use crate::net::firewall::Firewall;
 use crate::net::links::{Change, Table};
 use crate::net::monitor::{Monitor, Seen, suspect};
-use crate::state::kernel::{KernelReport, KernelRequest, KernelSettings};
+use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::state::{Interface, InterfaceAddress};
 use crate::sys::{clock, netlink, poll};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +124,7 @@ pub fn spawn(
         desired: Desired::default(),
         settings: KernelSettings::default(),
         promoted: BTreeMap::new(),
+        registered: BTreeSet::new(),
         changed: BTreeSet::new(),
         stopping: None,
     };
@@ -148,6 +149,8 @@ struct Kernel {
     settings: KernelSettings,
     /// Interfaces of which promote_secondaries was set, and what it was.
     promoted: BTreeMap<String, String>,
+    /// Families of which the line about the announcement socket is logged (true is IPv6).
+    registered: BTreeSet<bool>,
     /// Interfaces to be reported.
     changed: BTreeSet<u32>,
     /// Stop was ordered; keep the addresses?
@@ -220,6 +223,7 @@ impl Kernel {
                 {
                     self.firewall.clean();
                 }
+                self.channel_lines(&instances);
                 self.desired.configure(instances, clean, &self.table, &mut out);
                 self.set_promote_secondaries(self.desired.promote_secondaries());
                 self.carry_out(out);
@@ -261,6 +265,20 @@ impl Kernel {
             }
         }
         self.carry_out(out);
+    }
+
+    /// keepalived opens its announcement sockets when the first address of the family is configured.
+    fn channel_lines(&mut self, instances: &[KernelInstance]) {
+        let addresses = |instance: &KernelInstance| [instance.vips.clone(), instance.excluded_vips.clone()];
+        for (ipv6, what) in [(false, "ARP"), (true, "NDISC")] {
+            let any = instances.iter().flat_map(addresses).any(|list| {
+                list.iter()
+                    .any(|address| address.network.address.is_ipv6() == ipv6)
+            });
+            if any && self.registered.insert(ipv6) {
+                debug!(target: "vrrp", "Registering gratuitous {what} shared channel");
+            }
+        }
     }
 
     fn configure(&mut self, settings: KernelSettings) {
@@ -372,6 +390,7 @@ impl Kernel {
                 renamed_from,
                 new,
                 came_up,
+                went_down,
             } => {
                 let Some(interface) = self.table.get(index).cloned() else {
                     return;
@@ -383,6 +402,9 @@ impl Kernel {
                 }
                 if new {
                     self.link_line(&interface.name, "added");
+                }
+                if (came_up && !new) || went_down {
+                    self.state_line(&interface.name, came_up);
                 }
                 if came_up {
                     self.desired.interface_back(&interface.name, &self.table);
@@ -408,8 +430,18 @@ impl Kernel {
         }
     }
 
+    fn is_used(&self, name: &str) -> bool {
+        self.desired.uses(name) || self.settings.tracked_interfaces.contains(name)
+    }
+
+    fn state_line(&self, name: &str, up: bool) {
+        if self.is_used(name) {
+            info!(target: "vrrp", "Netlink reports {name} {}", if up { "up" } else { "down" });
+        }
+    }
+
     fn link_line(&self, name: &str, what: &str) {
-        if self.desired.uses(name) {
+        if self.is_used(name) {
             info!(target: "vrrp", "Interface {name} {what}");
         } else {
             debug!(target: "vrrp", "Interface {name} {what}");

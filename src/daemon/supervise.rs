@@ -588,7 +588,19 @@ fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
 
 fn kernel_settings(config: &Configuration, options: &Options) -> KernelSettings {
     let globals = &config.globals;
+    let of_instances = config
+        .instances
+        .iter()
+        .flat_map(|instance| &instance.track_interfaces);
+    let of_groups = config
+        .sync_groups
+        .iter()
+        .flat_map(|group| &group.track_interfaces);
     KernelSettings {
+        tracked_interfaces: of_instances
+            .chain(of_groups)
+            .map(|tracked| tracked.name.clone())
+            .collect(),
         garp_interval: globals.garp_interval,
         gna_interval: globals.gna_interval,
         garp_groups: config.garp_groups.clone(),

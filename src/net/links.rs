@@ -41,6 +41,8 @@ pub enum Change {
         new: bool,
         /// It is up, and was not there, not up, or had another name before.
         came_up: bool,
+        /// It is down, and was up before.
+        went_down: bool,
     },
     /// A link is gone.
     LinkGone {
@@ -126,6 +128,7 @@ impl Table {
                 let new = before.is_none();
                 let mut renamed_from = None;
                 let mut came_up = link.is_up();
+                let went_down = before.as_ref().is_some_and(|before| before.is_up()) && !came_up;
                 if let Some(before) = before {
                     link.addresses = std::mem::take(&mut before.addresses);
                     if *before
@@ -149,6 +152,7 @@ impl Table {
                     renamed_from,
                     new,
                     came_up,
+                    went_down,
                 })
             }
             libc::RTM_DELLINK => {

@@ -52,6 +52,8 @@ pub struct KernelSettings {
     pub command_buffer: crate::model::globals::Buffer,
     /// `vrrp_netlink_monitor_rcv_bufs`.
     pub monitor_buffer: crate::model::globals::Buffer,
+    /// Interfaces that instances and groups track: their changes are logged, as those of the instances' own.
+    pub tracked_interfaces: std::collections::BTreeSet<String>,
     /// `-a`: log every address change seen.
     pub log_addresses: bool,
 }
