@@ -394,6 +394,11 @@ impl Group {
             self.all_to_fault(first, now, out);
         } else if self.members.iter().all(|member| member.waiting == 0) {
             let hold = self.hold_until;
+            let start = self
+                .members
+                .iter()
+                .any(|member| member.fresh)
+                .then_some(out.len());
             let mut moved = 0;
             for at in 0..self.members.len() {
                 let Some(member) = self.members.get_mut(at) else {
@@ -420,7 +425,7 @@ impl Group {
                     member.announce_source(out);
                 }
             }
-            self.notify_group(out);
+            self.notify_group_first(start, out);
         }
         for member in &mut self.members {
             member.fresh = false;
@@ -436,6 +441,11 @@ impl Group {
             member.advertise(0, now, out);
         }
         let order = self.order(first, |_| true);
+        let start = self
+            .members
+            .iter()
+            .any(|member| member.fresh)
+            .then_some(out.len());
         let culprit = self
             .members
             .get(first)
@@ -463,7 +473,7 @@ impl Group {
                 member.become_fault(fresh, &cause, now, out);
             }
         }
-        self.notify_group(out);
+        self.notify_group_first(start, out);
     }
 
     /// Places of the members that a step is for, `first` in front.
@@ -619,6 +629,14 @@ impl Group {
                 what,
             }));
         }
+    }
+
+    /// At the start keepalived tells of the group before its members, later after them.
+    fn notify_group_first(&mut self, start: Option<usize>, out: &mut Effects) {
+        let mut told = Vec::new();
+        self.notify_group(&mut told);
+        let at = start.unwrap_or(out.len()).min(out.len());
+        out.splice(at..at, told);
     }
 
     fn notify_group(&mut self, out: &mut Effects) {

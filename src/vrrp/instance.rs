@@ -340,10 +340,7 @@ impl Instance {
         if before == VrrpState::Master {
             self.release(out);
         }
-        let with_group = init && self.config.sync_group.is_some();
-        if !with_group {
-            self.notify(NotifyKind::State(VrrpState::Backup), out);
-        }
+        self.notify(NotifyKind::State(VrrpState::Backup), out);
     }
 
     /// MASTER: the advert has been ordered already.

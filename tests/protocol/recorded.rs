@@ -344,9 +344,11 @@ fn a_sync_group_with_weights() {
         ]
     );
     assert_eq!(
-        story.fifo[2..7],
+        story.fifo[2..9],
         [
             "GROUP \"VG_1\" BACKUP 0",
+            "INSTANCE \"VI_1\" BACKUP 110",
+            "INSTANCE \"VI_2\" BACKUP 130",
             "INSTANCE \"VI_1\" BACKUP_PRIORITY 125",
             "INSTANCE \"VI_1\" MASTER 125",
             "INSTANCE \"VI_2\" MASTER 130",
