@@ -1,18 +1,15 @@
 //! A sync group, or an instance that is in none.
 
-use super::event::{Effect, Effects, Event, Received};
+use super::event::{Effects, Event, Received};
 use super::instance::Instance as Router;
 use super::tracking::World;
 use crate::model::{Instance, SyncGroup};
-use crate::state::notice::{Fault, Notice, What};
-use crate::state::notify::{Notification, NotifyKind, Subject};
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
 use crate::state::track::{TrackSource, Verdict};
 use crate::state::{InstanceId, Interface, Now, Statistics, VrrpState};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a group is made from.
 #[derive(Debug, Clone)]
@@ -85,14 +82,14 @@ pub struct Detached {
 /// master, or when one of them obeys another master.
 #[derive(Debug, Clone)]
 pub struct Group {
-    group: Option<Arc<SyncGroup>>,
-    members: Vec<Router>,
+    pub(super) group: Option<Arc<SyncGroup>>,
+    pub(super) members: Vec<Router>,
     /// Taken away by the last event; their last adverts may still be asked for.
     departed: Vec<Router>,
     world: World,
-    hold_until: u64,
+    pub(super) hold_until: u64,
     /// State that the group was last notified of.
-    told: VrrpState,
+    pub(super) told: VrrpState,
 }
 
 impl Group {
@@ -232,7 +229,7 @@ impl Group {
     }
 
     /// State of the whole.
-    fn state(&self) -> VrrpState {
+    pub(super) fn state(&self) -> VrrpState {
         let all = |state: VrrpState| self.members.iter().all(|member| member.state == state);
         let any = |state: VrrpState| self.members.iter().any(|member| member.state == state);
         if self.members.is_empty() || any(VrrpState::Init) {
@@ -339,163 +336,6 @@ impl Group {
         if let (Some(member), Some(other)) = (self.members.get_mut(at), held) {
             member.cause = format!("{cause}, but {other} of its sync group is not to be master").into();
         }
-    }
-
-    // Steps of the whole.
-
-    fn all_to_master(&mut self, first: usize, cause: &str, now: Now, out: &mut Effects) {
-        let order = self.order(first, |member| member.state != VrrpState::Master);
-        for at in &order {
-            if let Some(member) = self.members.get_mut(*at) {
-                member.advertise(member.effective, now, out);
-            }
-        }
-        let follow = self.following(first);
-        for (turn, at) in order.iter().enumerate() {
-            if turn == 1 {
-                self.report(What::Syncing(VrrpState::Master), VrrpState::Master, cause, out);
-            }
-            if let Some(member) = self.members.get_mut(*at) {
-                member.become_master(if *at == first { cause } else { &follow }, now, out);
-            }
-        }
-        self.notify_group(out);
-    }
-
-    /// `beaten`: why the first gives way; it sends no advert. `None`: it is a backup already, and the others,
-    /// who are masters, follow it and say so with priority 0, since nobody has beaten them.
-    fn all_to_backup(&mut self, first: usize, beaten: Option<&str>, now: Now, out: &mut Effects) {
-        let order = self.order(first, |member| member.state == VrrpState::Master);
-        let follow = self.following(first);
-        if beaten.is_none() {
-            for at in &order {
-                if let Some(member) = self.members.get_mut(*at) {
-                    member.advertise(0, now, out);
-                }
-            }
-        }
-        let mut synced = false;
-        for at in &order {
-            if *at != first && !std::mem::replace(&mut synced, true) {
-                self.report(What::Syncing(VrrpState::Backup), VrrpState::Backup, &follow, out);
-            }
-            let hold = self.hold_until;
-            if let Some(member) = self.members.get_mut(*at) {
-                let cause = beaten.filter(|_| *at == first).unwrap_or(&follow);
-                member.become_backup(false, cause, hold, now, out);
-            }
-        }
-        self.notify_group(out);
-    }
-
-    /// Brings the members to what they may be now: FAULT together, or out of INIT and FAULT together.
-    fn settle(&mut self, now: Now, out: &mut Effects) {
-        if let Some(first) = self.members.iter().position(|member| !member.faults.is_empty()) {
-            self.all_to_fault(first, now, out);
-        } else if self.members.iter().all(|member| member.waiting == 0) {
-            let hold = self.hold_until;
-            let start = self
-                .members
-                .iter()
-                .any(|member| member.fresh)
-                .then_some(out.len());
-            let mut moved = 0;
-            for at in 0..self.members.len() {
-                let Some(member) = self.members.get_mut(at) else {
-                    continue;
-                };
-                let before = member.state;
-                if !matches!(before, VrrpState::Init | VrrpState::Fault) {
-                    continue;
-                }
-                let cause = match before {
-                    VrrpState::Init => "started",
-                    _ => "nothing keeps it from taking part any more",
-                };
-                let init = member.fresh;
-                if moved == 1 && !init {
-                    self.report(What::Syncing(VrrpState::Backup), VrrpState::Backup, cause, out);
-                }
-                moved += 1;
-                let Some(member) = self.members.get_mut(at) else {
-                    continue;
-                };
-                member.become_backup(init, cause, hold, now, out);
-                if before == VrrpState::Fault {
-                    member.announce_source(out);
-                }
-            }
-            self.notify_group_first(start, out);
-        }
-        for member in &mut self.members {
-            member.fresh = false;
-        }
-    }
-
-    fn all_to_fault(&mut self, first: usize, now: Now, out: &mut Effects) {
-        for member in self
-            .members
-            .iter_mut()
-            .filter(|member| member.state == VrrpState::Master)
-        {
-            member.advertise(0, now, out);
-        }
-        let order = self.order(first, |_| true);
-        let start = self
-            .members
-            .iter()
-            .any(|member| member.fresh)
-            .then_some(out.len());
-        let culprit = self
-            .members
-            .get(first)
-            .map(|member| member.name.clone())
-            .unwrap_or_default();
-        let follow = Fault::Member(culprit).to_string();
-        let mut synced = false;
-        for at in order {
-            let Some(member) = self.members.get_mut(at) else {
-                continue;
-            };
-            let cause = join(&member.faults).unwrap_or_else(|| follow.clone());
-            if member.state == VrrpState::Fault {
-                member.cause = cause.into();
-                continue;
-            }
-            let (fresh, own, name) = (member.fresh, !member.faults.is_empty(), member.name.clone());
-            if fresh && !own {
-                let what = What::GroupFaultAtStart { member: name };
-                self.report(what, VrrpState::Fault, &follow, out);
-            } else if at != first && !fresh && !std::mem::replace(&mut synced, true) {
-                self.report(What::Syncing(VrrpState::Fault), VrrpState::Fault, &follow, out);
-            }
-            if let Some(member) = self.members.get_mut(at) {
-                member.become_fault(fresh, &cause, now, out);
-            }
-        }
-        self.notify_group_first(start, out);
-    }
-
-    /// Places of the members that a step is for, `first` in front.
-    fn order(&self, first: usize, wanted: impl Fn(&Router) -> bool) -> Vec<usize> {
-        let all = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| wanted(member))
-            .map(|(at, _)| at);
-        let mut order: Vec<usize> = all.collect();
-        order.sort_by_key(|at| *at != first);
-        order
-    }
-
-    fn following(&self, first: usize) -> String {
-        let name = self
-            .members
-            .get(first)
-            .map(|member| member.name.clone())
-            .unwrap_or_default();
-        format!("follows {name} of its sync group")
     }
 
     // The world.
@@ -614,48 +454,6 @@ impl Group {
         }
         self.departed.extend(members);
     }
-
-    // What is told about the group.
-
-    fn report(&self, what: What, state: VrrpState, cause: &str, out: &mut Effects) {
-        if let Some(group) = &self.group {
-            out.push(Effect::Report(Notice {
-                instance: None,
-                group: Some(group.name.as_str().into()),
-                state,
-                priority: 0,
-                peer: None,
-                cause: cause.into(),
-                what,
-            }));
-        }
-    }
-
-    /// At the start keepalived tells of the group before its members, later after them.
-    fn notify_group_first(&mut self, start: Option<usize>, out: &mut Effects) {
-        let mut told = Vec::new();
-        self.notify_group(&mut told);
-        let at = start.unwrap_or(out.len()).min(out.len());
-        out.splice(at..at, told);
-    }
-
-    fn notify_group(&mut self, out: &mut Effects) {
-        let state = self.state();
-        let before = std::mem::replace(&mut self.told, state);
-        if let Some(group) = self
-            .group
-            .as_ref()
-            .filter(|_| before != state && state != VrrpState::Init)
-        {
-            out.push(Effect::Notify(Notification {
-                subject: Subject::Group(group.name.as_str().into()),
-                kind: NotifyKind::State(state),
-                priority: 0,
-                scripts: Arc::new(group.notify.clone()),
-                smtp_alert: group.smtp_alert,
-            }));
-        }
-    }
 }
 
 /// What a packet leads to, beyond the member that heard it.
@@ -668,92 +466,4 @@ pub(super) enum Heard {
     Beaten(String),
     /// A master heard a lower one, and the addresses of the whole group are to be announced.
     Lower,
-}
-
-fn join(faults: &[Fault]) -> Option<String> {
-    let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    (!words.is_empty()).then(|| words.join(", "))
-}
-
-impl Router {
-    fn snapshot(&self, now: Now) -> InstanceSnapshot {
-        let config = self.config.clone();
-        let (vips, excluded) = self.set.split_at(config.vips.len().min(self.set.len()));
-        let interface_faults = |fault: &&Fault| {
-            matches!(
-                fault,
-                Fault::InterfaceMissing(_)
-                    | Fault::InterfaceDown(_)
-                    | Fault::NoAddress(_)
-                    | Fault::SourceMissing
-            )
-        };
-        let tracked = self.faults.iter().filter(|fault| {
-            matches!(fault, Fault::Script(_) | Fault::File(..) | Fault::Process(_) | Fault::Bfd(_))
-                || matches!(fault, Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if **name != *config.interface)
-        });
-        let mut words: Vec<String> = Vec::new();
-        for fault in self.faults.iter().filter(interface_faults) {
-            let word = match fault {
-                Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if **name != *config.interface => {
-                    continue;
-                }
-                Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) => "i/f down".to_owned(),
-                Fault::NoAddress(version) => format!("no IPv{version} address"),
-                other => other.to_string(),
-            };
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-        InstanceSnapshot {
-            id: self.id,
-            state: self.state,
-            wanted: self.wanted,
-            effective_priority: self.effective,
-            total_priority: self.total,
-            contributions: std::iter::once((format!("base {}", config.priority), i32::from(config.priority)))
-                .chain(
-                    self.contributions
-                        .iter()
-                        .map(|part| (format!("{} {:+}", part.name, part.value), part.value)),
-                )
-                .collect(),
-            master: self.master,
-            master_priority: self.master_priority,
-            master_interval: Duration::from_nanos(self.master_interval),
-            // What the timer was last set to: an owner does not wait, a master that gave up is not waited for.
-            master_down: if config.priority == super::priority::OWNER {
-                Duration::from_micros(1)
-            } else {
-                Duration::from_nanos(if self.skewed {
-                    self.skew()
-                } else {
-                    self.master_down()
-                })
-            },
-            last_transition: self.last_transition,
-            read_timeout: self.timers.next().and_then(|(at, _)| {
-                now.wall
-                    .checked_add(Duration::from_nanos(at.saturating_sub(now.mono)))
-            }),
-            last_advert_sent: self.last_sent.map(|(_, wall)| wall),
-            tracker_faults: tracked.count() as u32,
-            interface_faults: words,
-            scripts_init: self.waiting,
-            source: self.source,
-            interface_index: self.interface_index,
-            highest_other_priority: self.highest_other,
-            logged_errors: self.told,
-            vips_set: vips.to_vec(),
-            excluded_set: excluded.to_vec(),
-            firewall_set: self.state == VrrpState::Master
-                && config.accept == crate::model::vrrp::Accept::Disabled
-                && config.priority != super::priority::OWNER,
-            sockets: None,
-            statistics: self.statistics,
-            cause: self.cause.to_string(),
-            config,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use super::instance::{Instance, Preempt, nanos};
 use super::priority::{self, OWNER};
 use super::receive::{self, Advert, Context};
 use crate::model::vrrp::Version;
-use crate::state::notice::{Fault, What};
+use crate::state::notice::What;
 use crate::state::notify::NotifyKind;
 use crate::state::{Now, VrrpState};
 use std::time::Duration;
@@ -346,55 +346,6 @@ impl Instance {
                 source,
                 interface: self.interface_index,
             });
-        }
-    }
-
-    /// Faults that were not there before, in keepalived's words where it has some for this moment.
-    pub fn report_faults(&self, before: &[Fault], out: &mut Effects) {
-        for fault in self.faults.iter().filter(|fault| !before.contains(fault)) {
-            let said = match fault {
-                fault if self.state == VrrpState::Init && !self.fresh && fault.is_first_verdict() => None,
-                Fault::File(name, _) if !self.fresh => {
-                    let known = before
-                        .iter()
-                        .any(|f| matches!(f, Fault::File(old, _) if old == name));
-                    (!known).then(|| What::TrackedFile {
-                        name: name.clone(),
-                        fault: true,
-                    })
-                }
-                Fault::InterfaceDown(_) | Fault::InterfaceMissing(_) | Fault::Configuration
-                    if !self.fresh =>
-                {
-                    None
-                }
-                Fault::Member(_) => None,
-                other => Some(What::Fault(other.clone())),
-            };
-            if let Some(what) = said {
-                self.report(what, None, out);
-            }
-        }
-        for fault in before.iter().filter(|fault| !self.faults.contains(fault)) {
-            match fault {
-                Fault::File(name, _)
-                    if !self
-                        .faults
-                        .iter()
-                        .any(|f| matches!(f, Fault::File(now, _) if now == name)) =>
-                {
-                    self.report(
-                        What::TrackedFile {
-                            name: name.clone(),
-                            fault: false,
-                        },
-                        None,
-                        out,
-                    );
-                }
-                Fault::Bfd(name) => self.report(What::BfdUp(name.clone()), None, out),
-                _ => {}
-            }
         }
     }
 }

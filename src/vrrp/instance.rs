@@ -22,8 +22,8 @@ use super::tracking::{self, Tracker, World};
 use crate::model;
 use crate::model::script::NotifyScripts;
 use crate::model::vrrp::{InitialState, Version};
-use crate::state::notice::{Fault, Notice, Odd, What};
-use crate::state::notify::{Notification, NotifyKind, Subject};
+use crate::state::notice::{Fault, What};
+use crate::state::notify::NotifyKind;
 use crate::state::{InstanceId, Now, Statistics, VrrpState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) struct Instance {
     pub id: InstanceId,
     pub config: Arc<model::Instance>,
     pub name: Arc<str>,
-    scripts: Arc<NotifyScripts>,
+    pub scripts: Arc<NotifyScripts>,
     pub state: VrrpState,
     /// What it wants to be; a sync group may hold it back.
     pub wanted: VrrpState,
@@ -77,8 +77,8 @@ pub(super) struct Instance {
     pub interface_index: u32,
     /// Kinds of [`Odd`] that have been told since the state or the master changed.
     pub told: u32,
-    told_send_failure: bool,
-    told_conflict: bool,
+    pub told_send_failure: bool,
+    pub told_conflict: bool,
     pub epoch: u64,
     /// Which of `vips`, then of `excluded_vips`, are set.
     pub set: Vec<bool>,
@@ -433,13 +433,6 @@ impl Instance {
         self.forget_told();
     }
 
-    /// What has been told once may be told again: the state or the master changed.
-    pub fn forget_told(&mut self) {
-        self.told = 0;
-        self.told_send_failure = false;
-        self.told_conflict = false;
-    }
-
     /// Orders one advert.
     pub fn advertise(&mut self, priority: u8, now: Now, out: &mut Effects) {
         self.statistics.advert_sent += 1;
@@ -489,67 +482,6 @@ impl Instance {
             0 => self.timers.stop(Reason::Refresh),
             period => self.timers.set(Reason::Refresh, now.mono.saturating_add(period)),
         }
-    }
-
-    /// Reports something.
-    pub fn report(&self, what: What, peer: Option<IpAddr>, out: &mut Effects) {
-        let cause = if matches!(what, What::Entering { .. } | What::FaultAtStart) {
-            self.cause.clone()
-        } else {
-            "".into()
-        };
-        out.push(Effect::Report(Notice {
-            instance: Some(self.name.clone()),
-            group: None,
-            state: self.state,
-            priority: self.effective,
-            peer,
-            cause,
-            what,
-        }));
-    }
-
-    /// Reports what is odd about a packet, once per kind.
-    pub fn report_odd(&mut self, odd: Odd, peer: IpAddr, out: &mut Effects) {
-        let bit = 1u32 << (odd.kind() & 31);
-        if self.told & bit == 0 {
-            self.told |= bit;
-            self.report(What::Odd(odd), Some(peer), out);
-        }
-    }
-
-    /// Reports a failed send, once until the state changes.
-    pub fn report_send_failure(&mut self, destination: IpAddr, errno: i32, out: &mut Effects) {
-        if !self.told_send_failure {
-            self.told_send_failure = true;
-            self.report(
-                What::SendFailed {
-                    errno,
-                    unicast: self.config.unicast,
-                },
-                Some(destination),
-                out,
-            );
-        }
-    }
-
-    /// Reports another address owner, once.
-    pub fn report_conflict(&mut self, peer: IpAddr, out: &mut Effects) {
-        if !self.told_conflict {
-            self.told_conflict = true;
-            self.report(What::OwnerConflict, Some(peer), out);
-        }
-    }
-
-    /// Tells others.
-    pub fn notify(&self, kind: NotifyKind, out: &mut Effects) {
-        out.push(Effect::Notify(Notification {
-            subject: Subject::Instance(self.name.clone()),
-            kind,
-            priority: self.effective,
-            scripts: self.scripts.clone(),
-            smtp_alert: self.config.smtp_alert,
-        }));
     }
 }
 

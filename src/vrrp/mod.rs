@@ -13,8 +13,11 @@ mod instance;
 pub mod plan;
 mod priority;
 mod receive;
+mod step;
+mod tell;
 mod timers;
 mod tracking;
+mod view;
 
 pub use event::{Effect, Effects, Event, Received};
 pub use group::{Group, GroupConfig, Member};
