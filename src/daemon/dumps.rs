@@ -58,7 +58,6 @@ impl Dumps {
 
     /// SIGUSR1: both data files, and the lines that say so.
     pub fn data(&self, snapshot: &Snapshot) {
-        let local = |time: SystemTime| LocalTime::of(time).ctime_fraction(6);
         let pid = std::process::id();
         info!(target: "parent", "Printing parent data for process({pid}) on signal");
         let parent = report::data::parent(snapshot);
@@ -132,6 +131,17 @@ impl Default for Dumps {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// `-d`: the configuration, a line of the log for each of its lines.
+pub fn tell_configuration(snapshot: &Snapshot) {
+    for line in report::data::configuration(snapshot, &local).lines() {
+        info!(target: "vrrp", "{line}");
+    }
+}
+
+fn local(time: SystemTime) -> String {
+    LocalTime::of(time).ctime_fraction(6)
 }
 
 /// Puts a text at a path in one step, with mode 0666 less `umask`.

@@ -17,14 +17,7 @@ pub fn compose(
     sockets: Vec<SocketSnapshot>,
     mut taken: Taken,
 ) -> Snapshot {
-    let known: Vec<Interface> = interfaces.iter().map(|seen| (*seen.interface).clone()).collect();
-    let mut snapshot = Snapshot::initial(config.clone(), SystemTime::now(), &known);
-    for taken in &mut snapshot.interfaces {
-        let index = taken.interface.index;
-        taken.seen_up = interfaces
-            .iter()
-            .any(|seen| seen.interface.index == index && seen.was_up);
-    }
+    let mut snapshot = at_start(config.clone(), interfaces);
     // A group that is being replaced at this moment is missing: what the file says stands in for it.
     let order = |name: &str| config.instances.iter().position(|i| i.name == name);
     let known: Vec<_> = running.members().map(|(_, m)| m.id).collect();
@@ -44,5 +37,18 @@ pub fn compose(
         }
     }
     snapshot.sockets = sockets;
+    snapshot
+}
+
+/// The daemon before anything has happened to its instances.
+pub fn at_start(config: Arc<Configuration>, interfaces: &[Seen]) -> Snapshot {
+    let known: Vec<Interface> = interfaces.iter().map(|seen| (*seen.interface).clone()).collect();
+    let mut snapshot = Snapshot::initial(config, SystemTime::now(), &known);
+    for taken in &mut snapshot.interfaces {
+        let index = taken.interface.index;
+        taken.seen_up = interfaces
+            .iter()
+            .any(|seen| seen.interface.index == index && seen.was_up);
+    }
     snapshot
 }

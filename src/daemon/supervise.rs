@@ -309,8 +309,12 @@ impl<'a> Supervisor<'a> {
         };
         let (sockets, running) = (self.sockets.clone(), self.running.clone());
         let (config, detail) = (self.config.clone(), self.options.detail > 0);
+        let dump = self.options.dump_config;
         // In the kernel thread's turn: at the start it reports all interfaces before it does anything else.
         self.kernel.open_sockets(Vec::new(), move |_| {
+            if dump {
+                super::dumps::tell_configuration(&snapshot::at_start(config.clone(), &sockets.interfaces()));
+            }
             sockets.configure(&running, &config.globals, detail, then)
         });
     }

@@ -409,6 +409,31 @@ pub fn version_2_with_password() {
     masters_reloaded("01-v2-master-pass", &["VI_1"]);
 }
 
+/// `-d` of 01-v2-master-pass: the configuration stands in the log.
+pub fn configuration_in_the_log() {
+    let golden = Case::new("01-v2-master-pass");
+    let mut daemon = Start::new(&golden.node1, Which::Tested)
+        .args(&["-d", "-f", "/run/golden/node1.conf"])
+        .spawn();
+    wait_masters(&mut daemon, &["VI_1"]);
+    let recorded =
+        fs::read_to_string(folder(golden.name).join("dump-conf_vrrp.log")).expect("a recorded log");
+    let theirs: String = dumped(recorded.lines().filter_map(|line| line.strip_prefix("<TIME>: ")));
+    let log = daemon.log_text();
+    let texts = log.lines().filter_map(|line| line.trim_start().split_once(' '));
+    let ours = dumped(texts.map(|(_, text)| text));
+    let found = differences("-d", &mask(&ours, ""), &mask(&theirs, ""));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(daemon.stop(), Some(0), "exit status");
+}
+
+/// The lines of a log that belong to the dump, without blanks at their ends, as the log is read here.
+fn dumped<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let dump = lines.skip_while(|line| !line.starts_with("------<"));
+    let dump = dump.filter(|line| line.starts_with([' ', '-']));
+    dump.flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
 /// 02-v2-backup.
 pub fn version_2_backup() {
     let mut golden = Case::new("02-v2-backup");

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             impaired::partition_and_heal,
             impaired::lost_adverts,
             golden::version_2_with_password,
+            golden::configuration_in_the_log,
             golden::version_2_backup,
             golden::version_3_owner,
             golden::version_3_ipv6,
