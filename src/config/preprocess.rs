@@ -210,7 +210,13 @@ impl<'h> Preprocessor<'h> {
 
     /// A line of a file: comments go, multi-line definitions are collected.
     fn raw(&mut self, text: String, at: Span) {
-        let bare = decomment(&text);
+        let mut bare = decomment(&text);
+        if self.copy
+            && let Some(line) = bare.text.strip_suffix('\\')
+        {
+            // The copy has a continuation mark right behind the text.
+            bare.text = format!("{}\\", line.trim_end_matches(lexer::is_blank));
+        }
         if let Some(quote) = bare.unterminated {
             self.note(
                 Class::UnmatchedQuote,

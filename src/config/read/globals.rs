@@ -100,8 +100,8 @@ impl Section for Globals {
         if globals.iptables.is_some() && globals.nftables.is_some() {
             globals.iptables = None;
             globals.ipsets = None;
-            context.diagnostics.general(
-                Class::Warning,
+            context.diagnostics.hint(
+                None,
                 "Both iptables and nftables have been specified - ignoring iptables",
             );
         }
@@ -1301,7 +1301,8 @@ fn fifo_script(name: &str, kind: &str, line: &Line, context: &mut Context) {
         command.identity = identity;
         fifo_field(kind, context).get_or_insert_default().script = Some(command);
     } else {
-        say(line, format!("Invalid {name} - ignoring"), context);
+        let text = format!("Invalid {name} - ignoring");
+        context.diagnostics.hint(Some(line.span_of(1)), text);
     }
 }
 

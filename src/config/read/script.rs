@@ -4,7 +4,9 @@ use super::Context;
 use crate::config::diagnostic::Class;
 use crate::config::lexer::{Escapes, shell_words};
 use crate::config::line::Line;
+use crate::model::checker::CheckerKind;
 use crate::model::{Command, Identity};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 /// Who runs scripts when nothing says so: `script_user`, else the user keepalived_script, else the process.
@@ -123,8 +125,12 @@ pub enum Verdict {
     Safe,
     /// It runs as root and somebody else may change it.
     Insecure,
+    /// A directory of its path is a symbolic link: keepalived does not run it, we do.
+    Linked,
     /// It is not there, or nobody may run it.
     Unusable,
+    /// A shell will make something of it: there is no program to look at.
+    Unknown,
 }
 
 /// Where PATH is not set.
@@ -136,6 +142,9 @@ pub fn inspect(command: &mut Command, context: &mut Context) -> Verdict {
     let name = program(command).to_owned();
     if name.is_empty() {
         return Verdict::Unusable;
+    }
+    if name.starts_with(['<', '>', '(', '$', '`', '!']) {
+        return Verdict::Unknown;
     }
     let path = if name.contains('/') {
         context.host.current_directory().join(&name)
@@ -183,6 +192,9 @@ pub fn inspect(command: &mut Command, context: &mut Context) -> Verdict {
             .help(format!("mend it with `chmod a+x {}`", path.display()));
         return Verdict::Unusable;
     }
+    if linked_directory(&path, context) {
+        return Verdict::Linked;
+    }
     if uid != 0 && gid != 0 {
         return Verdict::Safe;
     }
@@ -204,6 +216,98 @@ pub fn inspect(command: &mut Command, context: &mut Context) -> Verdict {
             Verdict::Insecure
         }
     }
+}
+
+/// Whether a directory on the way to a program is a symbolic link.
+fn linked_directory(path: &Path, context: &Context) -> bool {
+    path.ancestors()
+        .skip(1)
+        .filter(|d| d.as_os_str().len() > 1)
+        .any(|d| context.host.status(d, false).is_ok_and(|s| s.symlink))
+}
+
+/// Looks at many commands, each program once.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    seen: BTreeMap<(String, u32, u32), Verdict>,
+    running: bool,
+    insecure: bool,
+}
+
+impl Inspection {
+    /// Looks at one, and disables it where it must not run.
+    pub(super) fn look(&mut self, command: &mut Command, context: &mut Context) -> Verdict {
+        let key = (
+            program(command).to_owned(),
+            command.identity.uid,
+            command.identity.gid,
+        );
+        let verdict = match self.seen.get(&key) {
+            Some(verdict) => *verdict,
+            None => {
+                let verdict = inspect(command, context);
+                self.seen.insert(key, verdict);
+                verdict
+            }
+        };
+        match verdict {
+            Verdict::Safe | Verdict::Linked => self.running = true,
+            Verdict::Insecure => {
+                self.running = true;
+                self.insecure = true;
+                command.insecure = true;
+                command.disabled = context.config.globals.script_security;
+            }
+            Verdict::Unusable => command.disabled = true,
+            Verdict::Unknown => {}
+        }
+        verdict
+    }
+
+    /// keepalived's line when scripts run without `enable_script_security`. `what` is empty or `check `.
+    pub(super) fn finish(&self, what: &str, context: &mut Context) {
+        if !self.running || context.config.globals.script_security {
+            return;
+        }
+        let insecure = if self.insecure {
+            " There are insecure scripts."
+        } else {
+            ""
+        };
+        let text = format!(
+            "SECURITY VIOLATION - {what}scripts are being executed but script_security not enabled.{insecure}"
+        );
+        context
+            .diagnostics
+            .general(Class::Security, text)
+            .help("set `enable_script_security` in global_defs, and `script_user` to a user of its own");
+    }
+}
+
+/// The scripts of the load balancer.
+pub fn inspect_checkers(context: &mut Context) {
+    let mut inspection = Inspection::default();
+    let mut lvs = std::mem::take(&mut context.config.lvs);
+    for server in &mut lvs.servers {
+        for command in [&mut server.quorum_up, &mut server.quorum_down]
+            .into_iter()
+            .flatten()
+        {
+            inspection.look(command, context);
+        }
+        for real in &mut server.real_servers {
+            for command in [&mut real.notify_up, &mut real.notify_down].into_iter().flatten() {
+                inspection.look(command, context);
+            }
+            for checker in &mut real.checkers {
+                if let CheckerKind::Misc { command, .. } = &mut checker.kind {
+                    inspection.look(command, context);
+                }
+            }
+        }
+    }
+    context.config.lvs = lvs;
+    inspection.finish("check ", context);
 }
 
 fn search(name: &str, context: &Context) -> Option<PathBuf> {

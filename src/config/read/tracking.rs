@@ -261,13 +261,11 @@ impl ScriptDraft {
                     }
                     None => {
                         let value = line.text(1).unwrap_or_default();
-                        let text = match keyword {
-                            "interval" => format!(
-                                "({name}): vrrp script interval '{value}' must be between 1 and 4294 - ignoring"
-                            ),
-                            _ => format!("({name}): vrrp script timeout '{value}' invalid - ignoring"),
-                        };
-                        context.diagnostics.at(Class::General, line.span_of(1), text);
+                        let text = format!("({name}): vrrp script {keyword} '{value}' invalid - ignoring");
+                        // keepalived says this of the timeout only.
+                        if keyword == "timeout" {
+                            context.diagnostics.at(Class::General, line.span_of(1), text);
+                        }
                     }
                 }
             }
