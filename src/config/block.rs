@@ -65,6 +65,8 @@ pub struct Engine<'a> {
     later: &'a mut Vec<Later>,
     stack: Vec<Frame>,
     skip: Skip,
+    /// The end of what is skipped ends the block around it too.
+    leave: bool,
     /// Braces open in the text, whatever the stack thinks.
     depth: u32,
 }
@@ -78,6 +80,7 @@ impl<'a> Engine<'a> {
             later,
             stack: Vec::new(),
             skip: Skip::No,
+            leave: false,
             depth: 0,
         }
     }
@@ -126,11 +129,19 @@ impl<'a> Engine<'a> {
                 self.skip = Skip::Inside(1);
                 return Flow::Continue;
             }
-            Skip::Perhaps => self.skip = Skip::No,
+            Skip::Perhaps => {
+                self.skip = Skip::No;
+                self.leave = false;
+            }
             Skip::Inside(depth) => {
                 self.skip = match (opens, closes) {
                     (true, _) => Skip::Inside(depth + 1),
-                    (_, true) if depth <= 1 => Skip::No,
+                    (_, true) if depth <= 1 => {
+                        if std::mem::take(&mut self.leave) {
+                            self.close(context);
+                        }
+                        Skip::No
+                    }
                     (_, true) => Skip::Inside(depth - 1),
                     _ => self.skip,
                 };
@@ -228,7 +239,11 @@ impl<'a> Engine<'a> {
                 keyword,
                 awaits_brace: true,
             }),
-            Flow::SkipBlock => self.skip = Skip::Perhaps,
+            Flow::SkipBlock => {
+                self.skip = Skip::Perhaps;
+                // After a list that it skips, keepalived leaves the block around it too.
+                self.leave = keyword.kind != Kind::Block;
+            }
             Flow::Missing => {}
         }
         if flow == Flow::Missing {

@@ -182,9 +182,6 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
             Pass::Bfd => sections.bfd,
         };
         owner.finish(&mut context);
-        if pass == Pass::Checker {
-            read::script::inspect_checkers(&mut context);
-        }
         if pass == Pass::Parent {
             let files = preprocessor.files();
             if files.is_empty() {

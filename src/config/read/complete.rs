@@ -71,6 +71,10 @@ pub(super) fn finish(reader: &mut Vrrp, context: &mut Context) {
     unused_scripts(&drafts, &groups, context);
     let mut groups = sync_groups(groups, &mut drafts, context);
 
+    if !drafts.iter().all(|d| identified(d, context)) {
+        context.diagnostics.refuse(EXIT_CONFIG);
+        return;
+    }
     for draft in &mut drafts {
         if !instance(draft, context) {
             context.diagnostics.refuse(EXIT_CONFIG);
@@ -226,6 +230,20 @@ fn sync_groups(groups: Vec<GroupDraft>, drafts: &mut [Draft], context: &mut Cont
     kept
 }
 
+/// Whether an instance has what tells it from others: a VRID, and an interface or a source address.
+fn identified(draft: &Draft, context: &mut Context) -> bool {
+    let instance = &draft.instance;
+    if instance.vrid == 0 {
+        let text = format!("({}) the virtual router id must be set", instance.name);
+        context
+            .diagnostics
+            .general(Class::General, text)
+            .help("every instance needs a `virtual_router_id` from 1 to 255");
+        return false;
+    }
+    !instance.interface.is_empty() || source_without_interface(draft, context)
+}
+
 /// One instance. False: keepalived does not start with it.
 fn instance(draft: &mut Draft, context: &mut Context) -> bool {
     inherit(draft, context);
@@ -233,18 +251,7 @@ fn instance(draft: &mut Draft, context: &mut Context) -> bool {
     let say = |class: Class, text: String, context: &mut Context| {
         context.diagnostics.general(class, text);
     };
-    if draft.instance.vrid == 0 {
-        say(
-            Class::General,
-            format!("({name}) the virtual router id must be set"),
-            context,
-        );
-        return false;
-    }
     versions(draft, context);
-    if draft.instance.interface.is_empty() && !source_without_interface(draft, context) {
-        return false;
-    }
     if !addresses(draft, context) {
         return false;
     }
@@ -274,6 +281,17 @@ fn instance(draft: &mut Draft, context: &mut Context) -> bool {
             let prefix = context.config.globals.vmac_prefix.as_deref();
             vmac.name = format!("{}.{}", prefix.unwrap_or("vrrp"), instance.vrid);
         }
+    }
+    if let Some(ipvlan) = &instance.ipvlan
+        && instance.family == Family::Inet
+        && ipvlan.address.is_none()
+        && instance.source.is_none()
+    {
+        let text = format!(
+            "({name}) IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state"
+        );
+        say(Class::General, text, context);
+        instance.config_faults += 1;
     }
     if let Some(ipvlan) = &mut instance.ipvlan
         && ipvlan.name.is_empty()
@@ -537,11 +555,19 @@ fn strict_rules(draft: &mut Draft, context: &mut Context) {
     };
     instance.down_timer_adverts = 3;
     let garp = &mut instance.garp;
-    if given.garp.lower_prio_repeat.is_some_and(|n| n != 0)
-        || given.garp.lower_prio_delay.is_some_and(|d| !d.is_zero())
-    {
+    if given.garp.lower_prio_repeat.is_some_and(|n| n != 0) {
         say(format!(
             "({name}) Strict mode requires no repeat garps. resetting"
+        ));
+    }
+    if given.garp.lower_prio_delay.is_some_and(|d| !d.is_zero()) {
+        say(format!(
+            "({name}) Strict mode requires no repeat garp delay. resetting"
+        ));
+    }
+    if given.down_timer_adverts.is_some_and(|n| n != 3) {
+        say(format!(
+            "({name}) down_timer_adverts is incompatible with strict mode - resetting"
         ));
     }
     garp.lower_prio_delay = Duration::ZERO;
@@ -554,7 +580,7 @@ fn strict_rules(draft: &mut Draft, context: &mut Context) {
     instance.lower_prio_no_advert = true;
     if given.higher_prio_send_advert == Some(true) {
         say(format!(
-            "({name}) strict mode requires higherer_prio_send_advert to be clear. resetting"
+            "({name}) strict mode requires higher_prio_send_advert to be clear. resetting"
         ));
     }
     instance.higher_prio_send_advert = false;
@@ -568,7 +594,11 @@ fn strict_rules(draft: &mut Draft, context: &mut Context) {
             ));
             vmac.xmit_base = false;
         }
-        vmac.mac = None;
+        if vmac.mac.take().is_some() {
+            say(format!(
+                "({name}): cannot specify MAC address with strict mode - clearing"
+            ));
+        }
     }
     let explicit = given.accept == Some(Accept::Enabled);
     instance.accept = if owner {
@@ -597,14 +627,26 @@ fn unicast(draft: &mut Draft, context: &mut Context) -> bool {
             no_peers(&name, context);
         }
     }
-    if !instance.unicast {
-        return true;
-    }
     let multicast = context
         .host
         .interface(&instance.interface)
-        .is_some_and(|i| i.flags & IFF_MULTICAST != 0);
-    if instance.strict && multicast {
+        .map(|i| i.flags & IFF_MULTICAST != 0);
+    if !instance.unicast {
+        if multicast == Some(false) {
+            let text = format!(
+                "({name}) interface {} does not support multicast, specify unicast peers - disabling",
+                instance.interface
+            );
+            context.diagnostics.general(Class::General, text);
+            instance.config_faults += 1;
+        }
+        return true;
+    }
+    if given.multicast_group.is_some() {
+        let text = format!("({name}) multicast destination specified with unicast - ignoring");
+        context.diagnostics.general(Class::General, text);
+    }
+    if instance.strict && multicast == Some(true) {
         let text = format!("({name}) Unicast peers are not supported in strict mode");
         context.diagnostics.general(Class::General, text);
         return false;
@@ -740,27 +782,30 @@ fn tracking(instance: &mut Instance, group: Option<&SyncGroup>, context: &mut Co
     ];
     for (word, list, of_group) in lists {
         list.retain(|t| {
-            if of_group.is_some_and(|g| g.iter().any(|g| g.name == t.name)) {
-                // Of processes and BFD sessions keepalived says nothing.
-                if matches!(word, "process" | "bfd") {
-                    return false;
-                }
+            if t.weight != 0
+                && let Some(reason) = no_weights
+            {
+                let weight = match word {
+                    "script" => "weights".to_owned(),
+                    _ => format!("weight {}", t.weight),
+                };
                 say(format!(
-                    "({name}) track_{word} {} is configured on VRRP instance and sync group. Remove vrrp instance or sync group config",
+                    "({name}) ignoring tracked {word} {} with {weight} due to {reason}",
                     t.name
                 ));
                 return false;
             }
-            match no_weights {
-                Some(reason) if t.weight != 0 => {
-                    say(format!(
-                        "({name}) ignoring tracked {word} {} with weights due to {reason}",
-                        t.name
-                    ));
-                    false
-                }
-                _ => true,
+            if !of_group.is_some_and(|g| g.iter().any(|g| g.name == t.name)) {
+                return true;
             }
+            // Of processes and BFD sessions keepalived says nothing.
+            if !matches!(word, "process" | "bfd") {
+                say(format!(
+                    "({name}) track_{word} {} is configured on VRRP instance and sync group. Remove vrrp instance config",
+                    t.name
+                ));
+            }
+            false
         });
     }
 }
@@ -791,9 +836,13 @@ fn group_weights(group: &mut SyncGroup, drafts: &[Draft], context: &mut Context)
         ("bfd", &mut group.track_bfd),
     ];
     for (word, list) in lists {
+        let action = match word {
+            "file" | "process" => "setting weight 0",
+            _ => "clearing weight",
+        };
         for tracked in list.iter_mut().filter(|t| t.weight != 0) {
             let text = format!(
-                "({name}) Cannot have weighted track {word} '{}' with member having priority 255 - clearing weight",
+                "({name}) Cannot have weighted track {word} '{}' with member having priority 255 - {action}",
                 tracked.name
             );
             context.diagnostics.general(Class::General, text);

@@ -1269,7 +1269,7 @@ fn fifo(name: &str, line: &Line, context: &mut Context) {
         match script::identity(line, 2, context) {
             Some(owner) => owner,
             None => {
-                let text = format!("Failed to set uid/gid for {name} {path} - ignoring");
+                let text = format!("Invalid user/group for {name} fifo {path} - ignoring");
                 say(line, text, context);
                 return;
             }

@@ -4,7 +4,6 @@ use super::Context;
 use crate::config::diagnostic::Class;
 use crate::config::lexer::{Escapes, shell_words};
 use crate::config::line::Line;
-use crate::model::checker::CheckerKind;
 use crate::model::{Command, Identity};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -282,32 +281,6 @@ impl Inspection {
             .general(Class::Security, text)
             .help("set `enable_script_security` in global_defs, and `script_user` to a user of its own");
     }
-}
-
-/// The scripts of the load balancer.
-pub fn inspect_checkers(context: &mut Context) {
-    let mut inspection = Inspection::default();
-    let mut lvs = std::mem::take(&mut context.config.lvs);
-    for server in &mut lvs.servers {
-        for command in [&mut server.quorum_up, &mut server.quorum_down]
-            .into_iter()
-            .flatten()
-        {
-            inspection.look(command, context);
-        }
-        for real in &mut server.real_servers {
-            for command in [&mut real.notify_up, &mut real.notify_down].into_iter().flatten() {
-                inspection.look(command, context);
-            }
-            for checker in &mut real.checkers {
-                if let CheckerKind::Misc { command, .. } = &mut checker.kind {
-                    inspection.look(command, context);
-                }
-            }
-        }
-    }
-    context.config.lvs = lvs;
-    inspection.finish("check ", context);
 }
 
 fn search(name: &str, context: &Context) -> Option<PathBuf> {

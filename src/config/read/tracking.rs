@@ -98,7 +98,10 @@ pub fn reference(what: What, owner: &str, line: &Line, list: &mut Vec<Tracked>, 
                 context.diagnostics.at(
                     Class::General,
                     line.span_of(1),
-                    format!("({owner}) weight without value specified for track_{word} {name} - ignoring"),
+                    format!(
+                        "({owner}) weight without value specified for track{}{word} {name} - ignoring",
+                        if what == What::Interface { "_" } else { " " }
+                    ),
                 );
                 return;
             }
@@ -114,12 +117,19 @@ pub fn reference(what: What, owner: &str, line: &Line, list: &mut Vec<Tracked>, 
                 }
                 None => {
                     let text = if what == What::Interface {
-                        format!("({owner}) weight 300 for {name} must be between [-253..253] inclusive. Ignoring...")
-                            .replace("300", line.text(2).unwrap_or_default())
-                    } else {
                         format!(
-                            "({owner}) track {word} {name}: weight must be between [-{limit}..{limit}] inclusive, ignoring..."
+                            "({owner}) weight {} for {name} must be between [-253..253] inclusive. Ignoring...",
+                            line.text(2).unwrap_or_default()
                         )
+                    } else {
+                        match what {
+                            What::File | What::Process => format!(
+                                "({owner}) weight for track {word} {name} must be in [-254..254] inclusive. Ignoring..."
+                            ),
+                            _ => format!(
+                                "({owner}) track {word} {name}: weight must be between [-253..253] inclusive, ignoring..."
+                            ),
+                        }
                     };
                     context.diagnostics.at(Class::General, line.span_of(2), text);
                 }
@@ -129,13 +139,25 @@ pub fn reference(what: What, owner: &str, line: &Line, list: &mut Vec<Tracked>, 
                 Some("reverse") => tracked.reverse = true,
                 Some("noreverse") => tracked.reverse = false,
                 Some(other) => {
-                    let text = format!("({owner}) unknown track_{word} weight option {other} - ignoring");
+                    let text = match what {
+                        What::File => {
+                            format!("({owner}) unknown track file {name} weight option {other} - ignoring")
+                        }
+                        _ => {
+                            format!("({owner}) unknown track_{word} {name} weight option {other} - ignoring")
+                        }
+                    };
                     context.diagnostics.at(Class::General, line.span_of(3), text);
                 }
             }
         }
         Some(other) => {
-            let text = format!("({owner}) unknown track {word} option {other} - ignoring");
+            let text = match what {
+                What::Interface => {
+                    format!("({owner}) unknown track_interface {name} option {other} - ignoring")
+                }
+                _ => format!("({owner}) unknown track {word} option {other} - ignoring"),
+            };
             context.diagnostics.at(Class::General, line.span_of(1), text);
         }
     }
@@ -522,7 +544,7 @@ impl ProcessDraft {
                     None => {
                         let value = line.text(1).unwrap_or_default();
                         let text = format!(
-                            "{keyword} ({value}) for vrrp_track_process {name} must be between 0.000001 and 3600 inclusive"
+                            "{keyword} ({value}) for vrrp_track_process {name} must be between [0.000001..3600] inclusive. Ignoring..."
                         );
                         context.diagnostics.at(Class::General, line.span_of(1), text);
                     }

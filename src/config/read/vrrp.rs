@@ -381,7 +381,9 @@ fn group(draft: &mut GroupDraft, keyword: &str, line: &Line, context: &mut Conte
             Some(Some(on)) => draft.notify_priority_changes = Some(on),
             Some(None) => {
                 let value = line.text(1).unwrap_or_default();
-                let text = format!("({name}) Invalid value '{value}' for notify_priority_changes specified");
+                let text = format!(
+                    "({name}) Invalid value '{value}' for sync group notify_priority_changes specified"
+                );
                 say(line, 1, text, context);
             }
         },
@@ -530,7 +532,7 @@ fn instance(draft: &mut Draft, keyword: &str, line: &Line, context: &mut Context
             Err(_) => say(
                 line,
                 1,
-                format!("({name}) malformed mcast_dst_ip {value}. Skipping..."),
+                format!("({name}) malformed mcast dest address {value}. Skipping..."),
                 context,
             ),
         },
@@ -744,7 +746,7 @@ fn switches(draft: &mut Draft, keyword: &str, line: &Line, context: &mut Context
         "native_ipv6" => {
             instance.native_ipv6 = true;
             if given.family == Some(Family::Inet) {
-                let text = format!("({name}) Cannot specify native_ipv6 with IPv4 addresses - ignoring");
+                let text = format!("({name}) Cannot specify native_ipv6 with IPv4 addresses");
                 say(line, 0, text, context);
                 instance.native_ipv6 = false;
             } else {

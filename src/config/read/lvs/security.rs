@@ -1,59 +1,23 @@
 //! The scripts of the load balancer: that they are there, and safe.
 
-use super::{Class, Context};
-use crate::config::read::script::{self, Verdict};
+use super::Context;
+use crate::config::read::script::{self, Inspection, Verdict};
 use crate::model::Command;
 use crate::model::lvs::{CheckerKind, VirtualServer};
-use std::collections::BTreeMap;
 
 /// Looks at every script.
 pub(super) fn inspect(context: &mut Context) {
     let mut servers = std::mem::take(&mut context.config.lvs.servers);
-    let mut seen = BTreeMap::new();
-    let (mut running, mut insecure) = (false, false);
+    let mut inspection = Inspection::default();
     for command in commands(&mut servers) {
-        let program = script::program(command).to_owned();
-        let key = (program, command.identity.uid, command.identity.gid);
-        let program = key.0.clone();
-        let verdict = match seen.get(&key) {
-            Some(verdict) => *verdict,
-            None => {
-                let verdict = script::inspect(command, context);
-                seen.insert(key, verdict);
-                verdict
-            }
-        };
-        match verdict {
-            Verdict::Safe => running = true,
-            Verdict::Insecure => {
-                (running, insecure) = (true, true);
-                command.insecure = true;
-                command.disabled = context.config.globals.script_security;
-            }
-            Verdict::Unusable => {
-                command.disabled = true;
-                context.diagnostics.hint(
-                    None,
-                    format!("Script {program} is not there, or its user may not run it"),
-                );
-            }
+        if inspection.look(command, context) == Verdict::Unusable {
+            let program = script::program(command);
+            let text = format!("Script {program} is not there, or its user may not run it");
+            context.diagnostics.hint(None, text);
         }
     }
     context.config.lvs.servers = servers;
-    if running && !context.config.globals.script_security {
-        let text = format!(
-            "SECURITY VIOLATION - check scripts are being executed but script_security not enabled.{}",
-            if insecure {
-                " There are insecure scripts."
-            } else {
-                ""
-            }
-        );
-        context
-            .diagnostics
-            .general(Class::Security, text)
-            .help("set `enable_script_security` in global_defs, and `script_user` to a user of its own");
-    }
+    inspection.finish("check ", context);
 }
 
 fn commands(servers: &mut [VirtualServer]) -> impl Iterator<Item = &mut Command> {
