@@ -79,10 +79,6 @@ impl Links {
 
 fn tell(before: &Interface, now: &Interface) {
     let name = &now.name;
-    if before.is_up() != now.is_up() {
-        let state = if now.is_up() { "up" } else { "down" };
-        tracing::info!(target: "vrrp", "Netlink reports {name} {state}");
-    }
     for (was, is) in addresses(before).into_iter().zip(addresses(now)) {
         if was == is {
             continue;
