@@ -3,7 +3,8 @@
 //!
 //! `SIMULATION_SEED=N` runs that one alone, `SIMULATION_SEEDS=N` so many (10,000 without).
 
-use crate::lab::{MS, Net, Rng, S, group_config, instance};
+use crate::lab::{MS, Rng, S, group_config, instance};
+use crate::network::Net;
 use keepalived_rs::model::vrrp::{Instance, Version};
 use keepalived_rs::vrrp::{Event, Group, GroupConfig};
 use std::sync::atomic::{AtomicU64, Ordering};
