@@ -11,7 +11,7 @@ use crate::model::track::ParamMatch;
 use crate::model::vrrp::{Accept, Authentication, HmacMode, Instance, UnicastChecksum, Version};
 use crate::model::{Address, Configuration, SyncGroup, Tracked};
 use crate::state::VrrpState;
-use crate::state::snapshot::{FileSnapshot, InstanceSnapshot, ScriptSnapshot, Snapshot, SocketSnapshot};
+use crate::state::snapshot::{FileSnapshot, InstanceSnapshot, ScriptSnapshot, Snapshot};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -48,24 +48,13 @@ pub(super) fn instances(text: &mut Text, snapshot: &Snapshot, local: LocalText, 
         authentication(text, &instance.config);
         owned_addresses(text, instance);
         unicast(text, &instance.config);
-        match (moment, instance.sockets.or(descriptors(snapshot, instance))) {
+        match (moment, instance.sockets) {
             (Moment::Running, Some((receive, send))) => line!(text, "   fd_in {receive}, fd_out {send}"),
             (Moment::Running, None) => line!(text, "   fd_in -1, fd_out -1"),
             (Moment::Start, _) => line!(text, "   No sockets allocated"),
         }
         tracked(text, instance);
     }
-}
-
-/// Of the socket that carries the instance.
-fn descriptors(snapshot: &Snapshot, taken: &InstanceSnapshot) -> Option<(i32, i32)> {
-    let carries = |socket: &&SocketSnapshot| {
-        socket
-            .instances
-            .iter()
-            .any(|(name, _)| *name == taken.config.name)
-    };
-    Some(snapshot.sockets.iter().find(carries)?.fds)
 }
 
 fn head(text: &mut Text, taken: &InstanceSnapshot, local: LocalText, moment: Moment) {

@@ -469,34 +469,6 @@ pub fn unicast() {
     masters("05-unicast", &["VI_1"]);
 }
 
-/// 06-sync-group-tracking.
-pub fn sync_group_and_trackers() {
-    let mut golden = Case::new("06-sync-group-tracking");
-    fs::write(golden.node1.run_file("golden/track.val"), "5\n").expect("own file");
-    let mut daemon = golden.start();
-    wait_masters(&mut daemon, &["VI_1", "VI_2"]);
-    settle(&daemon);
-    golden.dump(&mut daemon, "");
-    fs::write(golden.node1.run_file("golden/track.val"), "3\n").expect("own file");
-    daemon.expect("(VI_1) Changing effective priority from 125 to 119", secs(3.0));
-    golden.dump(&mut daemon, ".file-changed");
-    fs::write(golden.node1.run_file("golden/script.fail"), "").expect("own file");
-    daemon.expect("(VI_2) Changing effective priority from 130 to 110", secs(5.0));
-    golden.dump(&mut daemon, ".script-failed");
-    fs::remove_file(golden.node1.run_file("golden/script.fail")).expect("own file");
-    daemon.expect("(VI_2) Changing effective priority from 110 to 130", secs(5.0));
-    golden.node1.ip("link set eth1 down");
-    daemon.expect(
-        "Deassigned address fe80::ff:fe00:101 from interface eth1",
-        secs(3.0),
-    );
-    settle(&daemon);
-    golden.dump(&mut daemon, ".eth1-down");
-    golden.node1.ip("link set eth1 up");
-    daemon.expect("Assigned address fe80::ff:fe00:101 for interface eth1", secs(3.0));
-    golden.finish(daemon);
-}
-
 /// 09-excluded-labels.
 pub fn labels_and_excluded_addresses() {
     masters("09-excluded-labels", &["VI_1"]);

@@ -59,7 +59,6 @@ fn main() -> ExitCode {
             golden::version_3_owner,
             golden::version_3_ipv6,
             golden::unicast,
-            golden::sync_group_and_trackers,
             golden::labels_and_excluded_addresses,
             golden::link_down,
             golden::thirty_addresses,
