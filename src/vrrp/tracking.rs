@@ -315,16 +315,8 @@ pub(super) fn source(config: &Instance, world: &World) -> Option<IpAddr> {
             IpAddr::V6(address) => config.family == Family::Inet6 && address.is_unicast_link_local(),
         })
     };
-    let own = |address: &IpAddr| {
-        config
-            .vips
-            .iter()
-            .chain(&config.excluded_vips)
-            .any(|v| v.network.address == *address)
-    };
-    let mut free = usable().filter(|a| {
-        a.protocol != KEEPALIVED && !own(&a.address) && !world.virtual_addresses.contains(&a.address)
-    });
+    let mut free =
+        usable().filter(|a| a.protocol != KEEPALIVED && !world.virtual_addresses.contains(&a.address));
     // An address owner's virtual address is the interface's own.
     let owned = || usable().find(|a| config.priority == OWNER && a.protocol != KEEPALIVED);
     free.next().or_else(owned).map(|a| a.address)
