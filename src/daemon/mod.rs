@@ -13,6 +13,7 @@ pub mod links;
 pub mod logging;
 pub mod port;
 pub mod reload;
+pub mod services;
 mod snapshot;
 mod sockets;
 mod start;

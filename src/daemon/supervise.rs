@@ -7,12 +7,14 @@ use super::kernel::{self, KernelHandle};
 use super::late::{Lateness, Pressure};
 use super::logging::Log;
 use super::port::{self, Change, Command, Handle, Outputs, Scheduling, Taken};
+use super::services::{Services, needs_scripts};
 use super::sockets::Sockets;
 use super::{reload, snapshot, start};
 use crate::cli::Options;
 use crate::config::{Class, Reading};
 use crate::model::Configuration;
 use crate::process::pidfile::PidFile;
+use crate::process::spawner;
 use crate::report::lines;
 use crate::state::InstanceId;
 use crate::state::VrrpState;
@@ -25,7 +27,7 @@ use sd_notify::NotifyState;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -89,6 +91,7 @@ struct Supervisor<'a> {
     sockets: Sockets,
     told: UnboundedReceiver<Told>,
     tell: UnboundedSender<Told>,
+    services: Arc<OnceLock<Services>>,
     control: Option<Control>,
     dumps: Dumps,
     pid_files: Vec<PidFile>,
@@ -146,8 +149,9 @@ impl<'a> Supervisor<'a> {
             tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
         }
         let (tell, told) = unbounded_channel();
-        let kernel_cell: Arc<std::sync::OnceLock<KernelHandle>> = Arc::default();
-        let (port, port_thread) = port::start(outputs(&kernel_cell, &tell))?;
+        let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
+        let services: Arc<OnceLock<Services>> = Arc::default();
+        let (port, port_thread) = port::start(outputs(&kernel_cell, &services, &tell))?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
@@ -189,6 +193,7 @@ impl<'a> Supervisor<'a> {
             sockets,
             told,
             tell,
+            services,
             control,
             dumps: Dumps::new(),
             pid_files,
@@ -272,8 +277,30 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Hands a plan to the threads: kernel, sockets, then the groups in one step.
+    /// Gives the configuration to the services, which are started when something needs them.
+    fn serve(&self, first: bool) {
+        if self.services.get().is_none() {
+            if !needs_scripts(&self.config) {
+                return;
+            }
+            let port = self.port.clone();
+            let verdicts = move |source, verdict| port.send(Command::Event(Event::Track { source, verdict }));
+            match spawner::launch().and_then(|spawner| Services::start(spawner, Arc::new(verdicts))) {
+                Ok(services) => drop(self.services.set(services)),
+                Err(error) => {
+                    tracing::error!(target: "parent", "no script can be run: cannot start their process: {error}");
+                    return;
+                }
+            }
+        }
+        if let Some(services) = self.services.get() {
+            services.configure(self.config.clone(), !first);
+        }
+    }
+
+    /// Hands a plan to the threads: services, kernel, sockets, then the groups in one step.
     fn apply(&mut self, plan: Plan, first: bool) {
+        self.serve(first);
         let config = &self.config;
         let globals = &config.globals;
         self.port.send(Command::Schedule(Box::new(Scheduling {
@@ -465,13 +492,17 @@ impl<'a> Supervisor<'a> {
         });
         let (config, running) = (self.config.clone(), self.running.clone());
         let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
+        let services = self.services.clone();
         let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
             let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
                 tracing::error!(target: "vrrp", "no snapshot: the VRRP thread does not answer");
                 return;
             };
             let interfaces = sockets.interfaces();
-            let snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
+            let mut snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
+            if let Some(services) = services.get() {
+                snapshot.scripts = services.scripts();
+            }
             write(&dumps, &snapshot);
         });
         if let Err(error) = writer {
@@ -488,6 +519,12 @@ impl<'a> Supervisor<'a> {
         self.port.send(Command::Stop { keep, done });
         let _ = finished.recv_timeout(Duration::from_secs(2));
         self.kernel.send(KernelRequest::Stop { keep });
+        let services = self.services.get().cloned();
+        let told_others = async {
+            if let Some(services) = &services {
+                services.stop().await;
+            }
+        };
         let limit = self.config.globals.child_wait_time;
         let kernel_stopped = async {
             while let Some(told) = self.told.recv().await {
@@ -496,7 +533,8 @@ impl<'a> Supervisor<'a> {
                 }
             }
         };
-        if tokio::time::timeout(limit, kernel_stopped).await.is_err() {
+        let (released, ()) = tokio::join!(tokio::time::timeout(limit, kernel_stopped), told_others);
+        if released.is_err() {
             tracing::warn!(target: "parent", "vrrp process failed to die - forcing termination");
         }
         self.port.send(Command::End);
@@ -540,7 +578,12 @@ async fn accept(control: &mut Option<Control>) {
     }
 }
 
-fn outputs(kernel: &Arc<std::sync::OnceLock<KernelHandle>>, tell: &UnboundedSender<Told>) -> Outputs {
+fn outputs(
+    kernel: &Arc<OnceLock<KernelHandle>>,
+    services: &Arc<OnceLock<Services>>,
+    tell: &UnboundedSender<Told>,
+) -> Outputs {
+    let notifier = services.clone();
     let (orders, closing) = (kernel.clone(), kernel.clone());
     let (states, late) = (tell.clone(), tell.clone());
     Outputs {
@@ -554,7 +597,11 @@ fn outputs(kernel: &Arc<std::sync::OnceLock<KernelHandle>>, tell: &UnboundedSend
                 kernel.close_sockets(vec![sockets]);
             }
         }),
-        notify: Box::new(|_| {}),
+        notify: Box::new(move |notification| {
+            if let Some(services) = notifier.get() {
+                services.notify(notification);
+            }
+        }),
         report: Box::new(move |notice: &Notice| {
             lines::log(notice);
             if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {

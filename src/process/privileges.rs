@@ -1,6 +1,8 @@
 //! What this process may do, and whose groups a script gets.
 
+use crate::model::Identity;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 /// Capabilities without which parts of the daemon cannot work: number, name, what for.
@@ -25,6 +27,29 @@ fn effective_capabilities() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// The groups of whoever runs scripts, looked up once.
+#[derive(Debug, Clone, Default)]
+pub struct ScriptGroups(BTreeMap<(u32, u32), Vec<u32>>);
+
+impl ScriptGroups {
+    /// Looks up these users; see [`supplementary_groups`].
+    pub fn of(identities: impl IntoIterator<Item = Identity>, wanted: bool) -> ScriptGroups {
+        let mut groups = BTreeMap::new();
+        for Identity { uid, gid } in identities {
+            groups
+                .entry((uid, gid))
+                .or_insert_with(|| supplementary_groups(uid, gid, wanted));
+        }
+        ScriptGroups(groups)
+    }
+
+    /// All groups of one of them; of any other its primary group.
+    pub fn get(&self, identity: Identity) -> Vec<u32> {
+        let known = self.0.get(&(identity.uid, identity.gid));
+        known.cloned().unwrap_or_else(|| vec![identity.gid])
+    }
 }
 
 /// Groups of a script beside `gid`: with `set_supplementary_groups` those of the user in the group database,

@@ -2,4 +2,5 @@
 
 mod command_line;
 mod pid_files;
+mod scripts;
 mod spawner;

@@ -9,7 +9,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalived-rs");
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn with_spawner<F: Future>(test: impl FnOnce(Spawner, u32) -> F) -> F::Output {
+pub fn with_spawner<F: Future>(test: impl FnOnce(Spawner, u32) -> F) -> F::Output {
     let launched = launch_program(PROGRAM).expect("the spawner");
     let pid = launched.pid();
     let runtime = tokio::runtime::Builder::new_current_thread()

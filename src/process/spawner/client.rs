@@ -2,6 +2,7 @@
 
 use super::message::{LONGEST, Reply, Request};
 use super::{Ended, Launched, Outcome, launch_program};
+use crate::model::Command;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use std::collections::HashMap;
@@ -37,6 +38,29 @@ pub struct Run {
     pub limit: Option<Duration>,
     /// It gets SIGTERM when the daemon dies.
     pub die_with_us: bool,
+}
+
+impl Run {
+    /// A command of the configuration, with further arguments.
+    pub fn command(command: &Command, further: &[&str], groups: Vec<u32>) -> Run {
+        let argv = if command.shell {
+            let mut line = command.argv.join(" ");
+            for word in further {
+                line.push_str(&format!(" '{}'", word.replace('\'', "'\\''")));
+            }
+            vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
+        } else {
+            let further = further.iter().map(|word| (*word).to_owned());
+            command.argv.iter().cloned().chain(further).collect()
+        };
+        Run {
+            argv,
+            uid: command.identity.uid,
+            gid: command.identity.gid,
+            groups,
+            ..Run::default()
+        }
+    }
 }
 
 /// A handle to the spawner, cheap to clone.
@@ -318,5 +342,23 @@ async fn receive_one(socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> io::Result
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_arguments_reach_a_shell_command_unharmed() {
+        let argv = |command: &Command| Run::command(command, &["GROUP", "it's"], vec![]).argv;
+        let mut command = Command {
+            argv: vec!["/x".into(), "a b".into()],
+            ..Command::default()
+        };
+        assert_eq!(argv(&command), ["/x", "a b", "GROUP", "it's"]);
+        command.argv = vec!["/x | cat".into()];
+        command.shell = true;
+        assert_eq!(argv(&command), ["/bin/sh", "-c", r"/x | cat 'GROUP' 'it'\''s'"]);
     }
 }

@@ -32,6 +32,18 @@ pub enum Ended {
     NotStarted(String),
 }
 
+impl std::fmt::Display for Ended {
+    /// As keepalived puts it: `exited with status 1`, `due to signal 9`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ended::Exited(status) => write!(f, "exited with status {status}"),
+            Ended::Signal(signal) => write!(f, "due to signal {signal}"),
+            Ended::TimedOut => write!(f, "timed out"),
+            Ended::NotStarted(why) => write!(f, "not started: {why}"),
+        }
+    }
+}
+
 /// What came of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

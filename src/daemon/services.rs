@@ -1,0 +1,215 @@
+//! The services thread: what looks at this host and what tells others. It touches no VRRP state; it sends
+//! verdicts and takes notifications.
+
+use crate::model::{Command, Configuration, NotifyScript};
+use crate::notify::script::Notifier;
+use crate::process::privileges::ScriptGroups;
+use crate::process::spawner::{Ended, Launched, Run, Spawner};
+use crate::state::notify::Notification;
+use crate::state::snapshot::ScriptSnapshot;
+use crate::track::script::{ScriptStates, ScriptTracker, Verdicts};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info};
+
+/// All of the stop's notifications have this long.
+const LAST_NOTIFICATIONS: Duration = Duration::from_millis(3800);
+
+/// A handle to the services thread, for any thread. Nothing here blocks.
+#[derive(Debug, Clone)]
+pub struct Services {
+    orders: mpsc::UnboundedSender<Order>,
+    scripts: ScriptStates,
+}
+
+#[derive(Debug)]
+enum Order {
+    Configure {
+        config: Arc<Configuration>,
+        groups: ScriptGroups,
+        reload: bool,
+    },
+    Notify(Box<Notification>),
+    Script {
+        kind: &'static str,
+        command: Command,
+        limit: Duration,
+        done: oneshot::Sender<()>,
+    },
+    Stop(oneshot::Sender<()>),
+}
+
+impl Services {
+    /// Starts the thread. Verdicts of trackers go to `verdicts`, called on it.
+    pub fn start(spawner: Launched, verdicts: Verdicts) -> io::Result<Services> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (orders, waiting) = mpsc::unbounded_channel();
+        let (tracker, notifier) = {
+            let _runtime = runtime.enter();
+            let spawner = Spawner::attach(spawner)?;
+            (
+                ScriptTracker::new(spawner.clone(), verdicts),
+                (Notifier::new(spawner.clone()), spawner),
+            )
+        };
+        let scripts = tracker.states();
+        let (notifier, spawner) = notifier;
+        let thread = Thread {
+            tracker,
+            notifier,
+            spawner,
+            groups: ScriptGroups::default(),
+        };
+        std::thread::Builder::new()
+            .name("services".to_owned())
+            .spawn(move || runtime.block_on(thread.run(waiting)))?;
+        Ok(Services { orders, scripts })
+    }
+
+    /// Takes a configuration, at start or at a reload. Looks up the groups of users first, which may wait for
+    /// a server where `set_supplementary_groups` is on: not for a thread that must not wait.
+    pub fn configure(&self, config: Arc<Configuration>, reload: bool) {
+        let groups = script_groups(&config);
+        self.send(Order::Configure {
+            config,
+            groups,
+            reload,
+        });
+    }
+
+    /// Tells others.
+    pub fn notify(&self, notification: Notification) {
+        self.send(Order::Notify(Box::new(notification)));
+    }
+
+    /// Tracked scripts as they are now.
+    pub fn scripts(&self) -> Vec<ScriptSnapshot> {
+        self.scripts.snapshot()
+    }
+
+    /// Runs `startup_script` or `shutdown_script` (`kind`: `startup`, `shutdown`) and waits for its end.
+    pub async fn run_script(&self, kind: &'static str, command: &Command, limit: Duration) {
+        let (done, end) = oneshot::channel();
+        self.send(Order::Script {
+            kind,
+            command: command.clone(),
+            limit,
+            done,
+        });
+        let _ = end.await;
+    }
+
+    /// Ends tracked scripts, and waits until what has been given to [`Services::notify`] is told, below 4 s.
+    pub async fn stop(&self) {
+        let (done, end) = oneshot::channel();
+        self.send(Order::Stop(done));
+        let _ = end.await;
+    }
+
+    fn send(&self, order: Order) {
+        // The thread ends after Stop only: nobody is left to be told.
+        let _ = self.orders.send(order);
+    }
+}
+
+/// Whether a configuration names any script that this thread runs.
+pub fn needs_scripts(config: &Configuration) -> bool {
+    commands(config).next().is_some()
+}
+
+fn script_groups(config: &Configuration) -> ScriptGroups {
+    let identities = commands(config).map(|command| command.identity);
+    ScriptGroups::of(identities, config.globals.set_supplementary_groups)
+}
+
+fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
+    let notify = config
+        .instances
+        .iter()
+        .map(|i| &i.notify)
+        .chain(config.sync_groups.iter().map(|g| &g.notify))
+        .flat_map(|n| {
+            [
+                &n.backup,
+                &n.master,
+                &n.fault,
+                &n.stop,
+                &n.deleted,
+                &n.generic,
+                &n.master_rx_lower_priority,
+            ]
+        })
+        .filter_map(Option::as_ref);
+    let globals = &config.globals;
+    notify
+        .chain(config.scripts.iter().map(|s| &s.command))
+        .chain(globals.startup_script.iter())
+        .chain(globals.shutdown_script.iter())
+}
+
+struct Thread {
+    tracker: ScriptTracker,
+    notifier: Notifier,
+    spawner: Spawner,
+    groups: ScriptGroups,
+}
+
+impl Thread {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Configure {
+                    config,
+                    groups,
+                    reload,
+                } => {
+                    self.groups = groups;
+                    self.notifier.set_groups(self.groups.clone());
+                    self.tracker.configure(&config.scripts, &self.groups, reload);
+                }
+                Order::Notify(notification) => self.notifier.notify(&notification),
+                Order::Script {
+                    kind,
+                    command,
+                    limit,
+                    done,
+                } => {
+                    let groups = self.groups.get(command.identity);
+                    let script = run_once(self.spawner.clone(), kind, command, groups, limit);
+                    tokio::spawn(async move {
+                        script.await;
+                        let _ = done.send(());
+                    });
+                }
+                Order::Stop(done) => {
+                    self.tracker.stop();
+                    self.notifier.finish(LAST_NOTIFICATIONS).await;
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+}
+
+async fn run_once(spawner: Spawner, kind: &str, command: Command, groups: Vec<u32>, limit: Duration) {
+    if command.disabled {
+        return;
+    }
+    let program = command.argv.first().map_or("", String::as_str);
+    debug!(target: "parent", "Running {kind} script {program}");
+    let run = Run {
+        limit: Some(limit),
+        ..Run::command(&command, &[], groups)
+    };
+    let outcome = spawner.run(run).wait().await;
+    match outcome.ended {
+        Ended::Exited(0) => debug!(target: "parent", "{kind} script script succeeded"),
+        Ended::Exited(status) => info!(target: "parent", "{kind} script script failed, status {status}"),
+        Ended::TimedOut => info!(target: "parent", "{kind} script timed out"),
+        other => info!(target: "parent", "{kind} script script failed, {other}"),
+    }
+}

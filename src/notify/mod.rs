@@ -1,0 +1,3 @@
+//! What tells others when a state changes.
+
+pub mod script;

@@ -1,0 +1,3 @@
+//! What looks at this host and tells instances.
+
+pub mod script;
