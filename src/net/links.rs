@@ -174,8 +174,8 @@ impl Table {
             libc::RTM_DELADDR => {
                 let (index, address) = read_address(message)?;
                 let list = &mut self.links.get_mut(&index)?.addresses;
-                let place = list.iter().position(|known| same(known, &address))?;
-                list.remove(place);
+                // The kernel tells of a new IPv6 address from a work queue: it can be gone before that.
+                list.retain(|known| !same(known, &address));
                 Some(Change::AddressRemoved {
                     index,
                     address,

@@ -76,6 +76,10 @@ fn pair(b: impl FnOnce(Box<dyn FnOnce()>) + Send + 'static) -> std::thread::Join
     set_up("va", 1);
     go.send(()).unwrap();
     is_ready.recv_timeout(LIMIT).expect("the other end is ready");
+    // A link takes packets only some time after the other end is up.
+    wait_for("the link is up", || {
+        run("ip link show dev va").contains("state UP")
+    });
     thread
 }
 

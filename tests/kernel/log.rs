@@ -198,6 +198,10 @@ fn mask(line: &str) -> String {
 
 /// The address lines of `ip addr show`, each with its interface.
 fn shown() -> String {
+    // The kernel ends duplicate address detection on a work queue.
+    wait_for("no address is tentative", || {
+        !run("ip addr show").contains("tentative")
+    });
     let mut text = String::new();
     for name in ["eth0", "eth1"] {
         for line in run(&format!("ip addr show dev {name}")).lines() {
