@@ -7,7 +7,7 @@ use super::port::{Command, Handle, SocketId};
 use crate::model::Instance;
 use crate::model::globals::{Globals, RxBufferPolicy};
 use crate::model::route::Family;
-use crate::model::vrrp::Authentication;
+use crate::model::vrrp::{Authentication, Version};
 use crate::net::adverts::{Cast, SocketSpec};
 use crate::state::snapshot::SocketSnapshot;
 use crate::state::{InstanceId, Interface};
@@ -340,15 +340,19 @@ fn buffer(instance: &Instance, globals: &Globals) -> u32 {
         return bytes;
     }
     let advert = || {
-        let address = if instance.family == Family::Inet { 4 } else { 16 };
+        let (header, address) = match instance.family {
+            Family::Inet => (20, 4),
+            Family::Inet6 => (0, 16),
+        };
+        let authentication = if instance.version == Version::V2 { 8 } else { 0 };
         let addresses = u32::try_from(instance.vips.len()).unwrap_or(255).min(255);
-        60 + 8 + addresses * address
+        header + 8 + addresses * address + authentication
     };
     let one = match globals.rx_buffers_policy {
         RxBufferPolicy::Default => return 0,
         RxBufferPolicy::Mtu => 1500,
         RxBufferPolicy::Advert => advert(),
-        RxBufferPolicy::Size(bytes) => bytes,
+        RxBufferPolicy::Size(bytes) => return bytes,
     };
     one.saturating_mul(globals.rx_buffers_multiplier)
 }

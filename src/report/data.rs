@@ -34,7 +34,7 @@ fn render(snapshot: &Snapshot, local: LocalText, moment: Moment) -> String {
     let mut text = Text::default();
     globals::write(&mut text, &snapshot.config, globals::View::Vrrp);
     interfaces::garp_groups(&mut text, &snapshot.garp_groups, local);
-    routes::write_static(&mut text, &snapshot.config);
+    routes::write_static(&mut text, snapshot);
     vrrp::track_groups(&mut text, &snapshot.config);
     vrrp::instances(&mut text, snapshot, local, moment);
     vrrp::sockets(&mut text, snapshot);

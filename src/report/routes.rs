@@ -3,20 +3,20 @@
 use super::interfaces::network;
 use super::{Text, line};
 use crate::model::route::{Encap, Metric, NextHop, Route, RouteAction, Rule, RuleAction};
-use crate::model::{Address, Configuration, Lifetime};
+use crate::model::{Address, Lifetime};
+use crate::state::snapshot::Snapshot;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-/// Static addresses, routes and rules. They are set before anything is printed.
-pub(super) fn write_static(text: &mut Text, config: &Configuration) {
+/// Static addresses, routes and rules.
+pub(super) fn write_static(text: &mut Text, snapshot: &Snapshot) {
+    let config = &snapshot.config;
     if !config.static_addresses.is_empty() {
         line!(text, "------< Static Addresses >------");
-        for static_address in &config.static_addresses {
-            line!(
-                text,
-                "     {}",
-                address(static_address, &static_address.interface, true, false)
-            );
+        for (index, static_address) in config.static_addresses.iter().enumerate() {
+            let set = snapshot.static_set.get(index).copied().unwrap_or(false);
+            let shown = address(static_address, &static_address.interface, set, false);
+            line!(text, "     {shown}");
         }
     }
     if !config.static_routes.is_empty() {

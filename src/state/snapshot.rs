@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub config: Arc<Configuration>,
     /// Taken at.
     pub wall: SystemTime,
+    /// Which of the configuration's static addresses are set.
+    pub static_set: Vec<bool>,
     /// Instances, in the order of the file.
     pub instances: Vec<InstanceSnapshot>,
     /// Sync groups, in the order of the file.
@@ -281,6 +283,7 @@ impl Snapshot {
         });
         Snapshot {
             wall,
+            static_set: vec![false; config.static_addresses.len()],
             instances: instances.collect(),
             groups: groups.collect(),
             sockets: Vec::new(),

@@ -158,8 +158,9 @@ pub fn last_file(case: &str) -> &'static str {
     }
 }
 
-/// What is known before the start: `-d`.
+/// What is known before the start: `-d`. Static addresses are set by then.
 pub fn start(case: &str, mut snapshot: Snapshot) -> Snapshot {
+    snapshot.static_set.fill(true);
     match case {
         "06-sync-group-tracking" => snapshot.files[0].value = 3,
         "14-fault-link-down" => {
@@ -282,6 +283,7 @@ fn sockets(snapshot: &mut Snapshot, mut fd: i32) {
         fd += 2;
     }
     snapshot.sockets = sockets;
+    snapshot.static_set.fill(true);
     for group in &mut snapshot.garp_groups {
         (group.garp_next, group.gna_next) = (Some(moment()), Some(moment()));
     }
