@@ -8,6 +8,7 @@ use crate::state::interface::{
     IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFF_RUNNING, IFF_UP,
 };
 use crate::state::snapshot::{GarpGroupSnapshot, InterfaceSnapshot, Snapshot};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -46,18 +47,27 @@ pub(super) fn write(text: &mut Text, snapshot: &Snapshot, local: LocalText) {
         return;
     }
     line!(text, "------< Interfaces >------");
+    let configured = snapshot.config.instances.iter().flat_map(addresses);
+    let ours: BTreeSet<IpAddr> = configured.map(|address| address.network.address).collect();
     for interface in &snapshot.interfaces {
-        write_one(text, snapshot, interface, local);
+        write_one(text, snapshot, interface, &ours, local);
     }
 }
 
-fn write_one(text: &mut Text, snapshot: &Snapshot, taken: &InterfaceSnapshot, local: LocalText) {
+/// `ours`: addresses that instances bring and take away, which are not the interface's own.
+fn write_one(
+    text: &mut Text,
+    snapshot: &Snapshot,
+    taken: &InterfaceSnapshot,
+    ours: &BTreeSet<IpAddr>,
+    local: LocalText,
+) {
     let config = &snapshot.config;
     let interface = &*taken.interface;
     line!(text, " Name = {}", interface.name);
     let deleted = if interface.index == 0 { " (deleted)" } else { "" };
     line!(text, "   index = {}{deleted}", interface.index);
-    write_addresses(text, snapshot, interface);
+    write_addresses(text, interface, ours);
     if interface.hardware_type != ARPHRD_LOOPBACK && !interface.mac.is_empty() {
         line!(text, "   MAC = {}", hexadecimal(&interface.mac));
         line!(
@@ -151,13 +161,7 @@ fn write_one(text: &mut Text, snapshot: &Snapshot, taken: &InterfaceSnapshot, lo
     }
 }
 
-fn write_addresses(text: &mut Text, snapshot: &Snapshot, interface: &Interface) {
-    let configured = &snapshot.config.instances;
-    let ours: Vec<IpAddr> = configured
-        .iter()
-        .flat_map(addresses)
-        .map(|address| address.network.address)
-        .collect();
+fn write_addresses(text: &mut Text, interface: &Interface, ours: &BTreeSet<IpAddr>) {
     let shown: Vec<IpAddr> = interface
         .addresses
         .iter()
