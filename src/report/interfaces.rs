@@ -242,15 +242,12 @@ fn write_lower(text: &mut Text, snapshot: &Snapshot, interface: &Interface, kind
         }
         None => line!(text, "   {kind}, underlying interface in different namespace"),
     }
+    let named = |name: &String| *name == interface.name;
     let ours = |instance: &Instance| {
-        instance
-            .vmac
-            .as_ref()
-            .is_some_and(|vmac| vmac.name == interface.name)
-            || instance
-                .ipvlan
-                .as_ref()
-                .is_some_and(|ipvlan| ipvlan.name == interface.name)
+        let for_addresses = format!("vrrp.{}", instance.vrid);
+        instance.vmac.as_ref().is_some_and(|vmac| named(&vmac.name))
+            || instance.ipvlan.as_ref().is_some_and(|ipvlan| named(&ipvlan.name))
+            || named(&for_addresses) && addresses(instance).any(|address| address.use_vmac)
     };
     if snapshot.config.instances.iter().any(ours) {
         line!(text, "   I/f created by keepalived");
@@ -327,8 +324,13 @@ fn own_tracking(instance: &Instance, interface: &str) -> Option<(i32, bool)> {
         };
         return Some((weight, false));
     }
+    let own_vmac = format!("vrrp.{}", instance.vrid);
     let by_address = addresses(instance)
-        .any(|address| address.interface == interface && !address.no_track && !address.use_vmac);
+        .filter(|address| !address.no_track)
+        .any(|address| match address.use_vmac {
+            true => own_vmac == interface,
+            false => address.interface == interface,
+        });
     let hop = |name: &Option<String>| name.as_deref() == Some(interface);
     let by_route = instance
         .routes

@@ -1,6 +1,6 @@
 //! The JSON file of SIGRTMIN+2. Keys, their order and the form of numbers are keepalived's.
 
-use super::vrrp::{excluded_vips, notifies_deleted, param_match, vips};
+use super::vrrp::{excluded_vips, notifies_deleted, param_match, vips, virtual_routes};
 use super::{command, routes, seconds};
 use crate::model::script::Command;
 use crate::model::vrrp::{Accept, Authentication, Instance, Version};
@@ -91,10 +91,7 @@ fn data(out: &mut String, all: &Configuration, taken: &InstanceSnapshot) {
     scripts(&mut object, config);
     object.strings("vips", &vips(taken));
     object.strings("evips", &excluded_vips(taken));
-    object.strings(
-        "vroutes",
-        &config.routes.iter().map(routes::route).collect::<Vec<_>>(),
-    );
+    object.strings("vroutes", &virtual_routes(taken));
     object.strings(
         "vrules",
         &config.rules.iter().map(routes::rule).collect::<Vec<_>>(),

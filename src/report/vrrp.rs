@@ -416,8 +416,8 @@ fn tracked(text: &mut Text, taken: &InstanceSnapshot) {
     let config = &*taken.config;
     if !config.routes.is_empty() {
         line!(text, "   Virtual Routes :");
-        for virtual_route in &config.routes {
-            line!(text, "     {}", route(virtual_route));
+        for virtual_route in virtual_routes(taken) {
+            line!(text, "     {virtual_route}");
         }
     }
     if !config.rules.is_empty() {
@@ -450,6 +450,22 @@ fn tracked(text: &mut Text, taken: &InstanceSnapshot) {
         "   Notify priority changes = {}",
         true_false(config.notify_priority_changes)
     );
+}
+
+/// The lines of `virtual_routes`.
+pub(super) fn virtual_routes(taken: &InstanceSnapshot) -> Vec<String> {
+    let devices = taken
+        .route_devices
+        .iter()
+        .map(Option::as_deref)
+        .chain(std::iter::repeat(None));
+    let lines = taken.config.routes.iter().zip(devices);
+    lines
+        .map(|(virtual_route, device)| match device {
+            Some(device) => format!("{} [dev {device}]", route(virtual_route)),
+            None => route(virtual_route),
+        })
+        .collect()
 }
 
 /// The instance reports its removal as DELETED.

@@ -88,6 +88,8 @@ pub struct InstanceSnapshot {
     pub vips_set: Vec<bool>,
     /// Which of `excluded_vips` are set.
     pub excluded_set: Vec<bool>,
+    /// For each of `routes`: the interface that the kernel has chosen for one that names none.
+    pub route_devices: Vec<Option<String>>,
     /// Firewall rules for its addresses are in place.
     pub firewall_set: bool,
     /// Descriptors of its sockets.
@@ -328,6 +330,7 @@ impl InstanceSnapshot {
             logged_errors: 0,
             vips_set: vec![false; config.vips.len()],
             excluded_set: vec![false; config.excluded_vips.len()],
+            route_devices: Vec::new(),
             firewall_set: false,
             sockets: None,
             statistics: Statistics::default(),

@@ -79,6 +79,7 @@ impl Instance {
             logged_errors: self.told,
             vips_set: vips.to_vec(),
             excluded_set: excluded.to_vec(),
+            route_devices: Vec::new(),
             firewall_set: self.state == VrrpState::Master
                 && config.accept == Accept::Disabled
                 && config.priority != OWNER,

@@ -139,6 +139,10 @@ fn check(case: &str, checked: &mut Checked) {
         );
         let stats = file("keepalived.stats");
         checked.compare(case, &stats, &report::stats(&snapshot), &recorded(case, &stats));
+        if case == "17-all-instance-keywords" {
+            // An advert every half second: one more had been sent when the JSON was asked for.
+            snapshot.instances[0].statistics.advert_sent += 1;
+        }
         let json = file("keepalived.json");
         checked.compare(case, &json, &report::json(&snapshot, 1), &recorded(case, &json));
     }

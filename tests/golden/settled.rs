@@ -20,6 +20,7 @@ pub const CASES: &[&str] = &[
     "04-v3-ipv6-master",
     "05-unicast",
     "06-sync-group-tracking",
+    "07-use-vmac",
     "08-routes-rules-static",
     "09-excluded-labels",
     "10-auth-ah",
@@ -29,6 +30,7 @@ pub const CASES: &[&str] = &[
     "14-fault-link-down",
     "15-30-vips",
     "16-all-global-defs",
+    "17-all-instance-keywords",
     "18-stats-bad-packets",
     "19-groups-delays-linkbeat",
     "20-strict",
@@ -74,6 +76,16 @@ pub fn moments(case: &str) -> &'static [Moment] {
             (".file-changed", |s| tracking(s, 5, [19, 10], 3, 3)),
             (".script-failed", |s| tracking(s, 9, [-1, -10], 0, 3)),
         ],
+        "07-use-vmac" => &[
+            ("", |s| {
+                masters(s, 15, 3);
+                vmacs(s, [2, 3, 4]);
+            }),
+            (".after-reload", |s| {
+                reloaded(s, 15, 7);
+                vmacs(s, [2, 3, 4]);
+            }),
+        ],
         "08-routes-rules-static" => &[
             ("", |s| masters(s, 13, 3)),
             (".after-reload", |s| reloaded(s, 13, 7)),
@@ -107,6 +119,18 @@ pub fn moments(case: &str) -> &'static [Moment] {
         "16-all-global-defs" => &[("", |s| {
             masters(s, 19, 3);
             s.sockets[0].rx_buffer = 160;
+        })],
+        "17-all-instance-keywords" => &[("", |s| {
+            masters(s, 16, 5);
+            s.instances[0].statistics.advert_sent = 12;
+            add_priority(s, 0, 20);
+            let script = &mut s.scripts[0];
+            (script.result, script.initialising) = (1, false);
+            s.files[0].value = 4;
+            s.instances[0].route_devices = vec![Some("eth0".into())];
+            s.instances[1].firewall_set = true;
+            more_vmacs(s, [2, 3]);
+            forwarding_checked(s, "eth0");
         })],
         "18-stats-bad-packets" => &[
             ("", |s| backup(s, 13, 2)),
@@ -163,6 +187,20 @@ pub fn start(case: &str, mut snapshot: Snapshot) -> Snapshot {
     snapshot.static_set.fill(true);
     match case {
         "06-sync-group-tracking" => snapshot.files[0].value = 3,
+        "07-use-vmac" => {
+            vmacs(&mut snapshot, [5, 6, 7]);
+            for interface in &mut snapshot.interfaces {
+                interface.settings.arp_users = 0;
+                interface.settings.ipv6_forwarding = None;
+            }
+        }
+        "17-all-instance-keywords" => {
+            snapshot.files[0].value = 4;
+            more_vmacs(&mut snapshot, [4, 5]);
+            for interface in &mut snapshot.interfaces {
+                interface.settings.arp_users = 0;
+            }
+        }
         "14-fault-link-down" => {
             no_carrier(&mut snapshot);
             snapshot.interfaces[1].seen_up = false;
@@ -259,8 +297,12 @@ fn sockets(snapshot: &mut Snapshot, mut fd: i32) {
         let ipv6 = config.family == Family::Inet6;
         let ah = matches!(config.authentication, Authentication::Ah(_));
         let unicast: Option<IpAddr> = instance.source.filter(|_| config.unicast);
+        let interface = match &config.vmac {
+            Some(vmac) if !vmac.xmit_base => vmac.name.clone(),
+            _ => config.interface.clone(),
+        };
         let same = |s: &&mut SocketSnapshot| {
-            s.interface == config.interface && s.ipv6 == ipv6 && s.ah == ah && s.unicast == unicast
+            s.interface == interface && s.ipv6 == ipv6 && s.ah == ah && s.unicast == unicast
         };
         let entry = (config.name.clone(), config.vrid);
         if let Some(socket) = sockets.iter_mut().find(same) {
@@ -270,7 +312,7 @@ fn sockets(snapshot: &mut Snapshot, mut fd: i32) {
         }
         instance.sockets = Some((fd, fd + 1));
         sockets.push(SocketSnapshot {
-            interface: config.interface.clone(),
+            interface,
             index: instance.interface_index,
             ipv6,
             ah,
@@ -340,4 +382,60 @@ fn fault_again(snapshot: &mut Snapshot) {
     let statistics = &mut instance.statistics;
     (statistics.advert_sent, statistics.become_master) = (5, 1);
     (statistics.release_master, statistics.pri_zero_sent) = (1, 1);
+}
+
+/// The VMACs of 07-use-vmac, with these indexes.
+fn vmacs(snapshot: &mut Snapshot, indexes: [u32; 3]) {
+    add_vmac(snapshot, indexes[0], "vrrp.51", 10, [0, 0, 0x5e, 0, 1, 51]);
+    add_vmac(snapshot, indexes[1], "vmac52", 11, [0, 0, 0x5e, 0, 1, 52]);
+    add_vmac(snapshot, indexes[2], "vmac53", 10, [0, 0, 0x5e, 0, 2, 53]);
+    let last = snapshot.interfaces.last_mut().unwrap();
+    last.settings.promote_secondaries = 0;
+    let mut interface = (*last.interface).clone();
+    interface.addresses = crate::host::interfaces()[1].addresses.clone();
+    interface.addresses.retain(|address| address.address.is_ipv6());
+    last.interface = Arc::new(interface);
+    snapshot.instances[2].interface_index = indexes[2];
+    forwarding_checked(snapshot, "eth0");
+}
+
+/// The VMACs of 17-all-instance-keywords.
+fn more_vmacs(snapshot: &mut Snapshot, indexes: [u32; 2]) {
+    add_vmac(snapshot, indexes[0], "vmac52", 11, [0, 0, 0x5e, 0, 1, 52]);
+    add_vmac(snapshot, indexes[1], "vrrp.52", 10, [0, 0, 0x5e, 0, 1, 52]);
+    let eth0 = &mut snapshot.interfaces[1].settings;
+    eth0.promote_secondaries = 1;
+}
+
+/// A private macvlan over the interface of index `lower`, and what keepalived sets for it.
+fn add_vmac(snapshot: &mut Snapshot, index: u32, name: &str, lower: u32, mac: [u8; 6]) {
+    use keepalived_rs::state::interface::{IFF_BROADCAST, IFF_MULTICAST, IFF_RUNNING, IFF_UP};
+    let vmac = keepalived_rs::state::Interface {
+        index,
+        name: name.into(),
+        flags: IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST,
+        mtu: 1500,
+        hardware_type: 1,
+        mac: mac.to_vec(),
+        mac_broadcast: vec![0xff; 6],
+        lower: Some(lower),
+        kind: Some("macvlan".into()),
+        macvlan_mode: Some(1),
+        ..Default::default()
+    };
+    let mut taken = keepalived_rs::state::snapshot::InterfaceSnapshot::new(&vmac);
+    let settings = &mut taken.settings;
+    (
+        settings.arp_ignore,
+        settings.rp_filter,
+        settings.promote_secondaries,
+    ) = (1, Some(0), 1);
+    snapshot.interfaces.push(taken);
+    let base = snapshot
+        .interfaces
+        .iter_mut()
+        .find(|i| i.interface.index == lower);
+    let settings = &mut base.unwrap().settings;
+    (settings.arp_users, settings.arp_ignore, settings.arp_filter) = (1, 1, 1);
+    settings.rp_filter = Some(0);
 }
