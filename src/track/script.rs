@@ -15,10 +15,10 @@ use tracing::info;
 /// Where verdicts go. Called on the services thread; must not block.
 pub type Verdicts = Arc<dyn Fn(TrackSource, Verdict) + Send + Sync>;
 
-/// The counter of successes and failures.
+/// The counter of successes and failures in a row.
 ///
-/// 0 to `rise + fall - 1`; up from `rise` on. A change of side goes all the way, so that it takes `fall`
-/// failures in a row to go down and `rise` successes to come up. The first result decides at once.
+/// 0 to `rise + fall - 1`; up from `rise` on. Below `rise` a success counts up and a failure starts again;
+/// from `rise` on a failure counts down and a success starts again. The first result decides at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counter {
     rise: u32,
@@ -30,10 +30,10 @@ struct Counter {
 
 impl Counter {
     fn new(script: &TrackScript) -> Counter {
-        let rise = script.rise.max(1);
+        let (rise, fall) = limits(script);
         Counter {
             rise,
-            fall: script.fall.max(1),
+            fall,
             value: if script.init_fail { 0 } else { rise - 1 },
             initialising: true,
         }
@@ -46,11 +46,12 @@ impl Counter {
     /// Takes a result. `Some` when it changes the verdict, or is the first one.
     fn take(&mut self, success: bool) -> Option<Verdict> {
         let first = std::mem::take(&mut self.initialising);
-        let (top, was_up) = (self.rise.saturating_add(self.fall) - 1, self.is_up());
-        self.value = if success {
-            self.value.saturating_add(1).min(top)
-        } else {
-            self.value.saturating_sub(1)
+        let (top, was_up) = (self.rise + self.fall - 1, self.is_up());
+        self.value = match success {
+            true if self.value + 1 < self.rise => self.value + 1,
+            true => top,
+            false if self.value > self.rise => self.value - 1,
+            false => 0,
         };
         if success && (first || (!was_up && self.is_up())) {
             self.value = top;
@@ -65,17 +66,23 @@ impl Counter {
 
     /// The same standing under another `rise` and `fall`.
     fn scale(&mut self, script: &TrackScript) {
-        let (rise, fall) = (script.rise.max(1), script.fall.max(1));
+        let (rise, fall) = limits(script);
         let share = |value: u32, of: u32, to: u32| {
             u32::try_from(u64::from(value) * u64::from(to) / u64::from(of.max(1))).unwrap_or(u32::MAX)
         };
         self.value = if self.is_up() {
-            rise.saturating_add(share(self.value - self.rise, self.fall, fall))
+            rise + share(self.value - self.rise, self.fall, fall)
         } else {
             share(self.value, self.rise, rise)
         };
         (self.rise, self.fall) = (rise, fall);
     }
+}
+
+/// `rise` and `fall`, such that their sum is a number.
+fn limits(script: &TrackScript) -> (u32, u32) {
+    let limit = |n: u32| n.clamp(1, i32::MAX.unsigned_abs());
+    (limit(script.rise), limit(script.fall))
 }
 
 #[derive(Debug, Clone)]
@@ -395,8 +402,9 @@ mod tests {
         for (rise, fall, init_fail, results, expected) in [
             (1, 1, false, "+-+-", "UDUD"),
             (1, 1, false, "--++", "D.U."),
-            (2, 3, false, "+--+---", "U.....D"),
-            (2, 3, false, "+----+-++", "U..D....U"),
+            // As keepalived 2.2.7 was seen to do.
+            (2, 3, false, "+--+---+++", "U.....D.U."),
+            (3, 3, false, "+---++-+++", "U..D.....U"),
             (3, 1, false, "-+++", "D..U"),
             (3, 2, true, "+--", "U.D"),
             (3, 2, true, "-++-++", "D....."),
