@@ -53,7 +53,10 @@ impl Case {
             fs::create_dir_all(host.run_file("golden/tmp1")).expect("own folder");
             for file in inputs(name) {
                 let to = host.run_file("golden").join(file.file_name().expect("a file"));
-                fs::copy(&file, to).expect("own file");
+                fs::copy(&file, &to).expect("own file");
+                if to.extension().is_some_and(|extension| extension == "sh") {
+                    executable(&to);
+                }
             }
             for script in ["notify.sh", "fifo.sh"] {
                 let path = host.run_file("golden").join(script);
@@ -165,14 +168,7 @@ fn inputs(case: &str) -> Vec<PathBuf> {
         let extension = path.extension().and_then(|e| e.to_str());
         matches!(extension, Some("conf" | "sh" | "val" | "key"))
     };
-    let paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(input).collect();
-    for path in paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "sh"))
-    {
-        executable(path);
-    }
-    paths
+    entries.map(|entry| entry.path()).filter(input).collect()
 }
 
 fn executable(path: &Path) {
@@ -536,16 +532,29 @@ pub fn bad_packets() {
     golden.finish(daemon);
 }
 
-/// 16-all-global-defs: the files have names of their own. What most keywords do is not there yet, so that only
-/// the dumps are compared.
-pub fn all_global_definitions() {
-    let mut golden = Case::new("16-all-global-defs");
+/// What some keywords do is not there yet, so that only the dumps are compared.
+fn dumps_of_masters(case: &'static str, names: &[&str]) {
+    let mut golden = Case::new(case);
     let mut daemon = golden.start();
-    wait_masters(&mut daemon, &["VI_1"]);
+    wait_masters(&mut daemon, names);
     settle(&daemon);
     golden.dump(&mut daemon, "");
-    assert!(golden.problems.is_empty(), "{}", golden.problems.join("\n"));
+    assert!(
+        golden.problems.is_empty(),
+        "{case}:\n{}",
+        golden.problems.join("\n")
+    );
     assert_eq!(daemon.stop(), Some(0), "exit status");
+}
+
+/// 16-all-global-defs: the files have names of their own.
+pub fn all_global_definitions() {
+    dumps_of_masters("16-all-global-defs", &["VI_1"]);
+}
+
+/// 19-groups-delays-linkbeat.
+pub fn paces_and_delays() {
+    dumps_of_masters("19-groups-delays-linkbeat", &["VI_1"]);
 }
 
 /// 20-strict.

@@ -64,6 +64,7 @@ fn main() -> ExitCode {
             golden::thirty_addresses,
             golden::bad_packets,
             golden::all_global_definitions,
+            golden::paces_and_delays,
             golden::strict_mode,
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
