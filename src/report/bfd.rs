@@ -1,7 +1,7 @@
 //! BFD sessions in the data file.
 
-use super::vrrp::{Kind, reverse, tracking_instances};
-use super::{Text, line};
+use super::tracking::{Kind, tracking_instances};
+use super::{Text, line, reverse};
 use crate::state::snapshot::Snapshot;
 
 /// `VRRP Track BFDs`: the sessions that instances track.

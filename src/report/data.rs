@@ -1,6 +1,6 @@
 //! The data files of SIGUSR1, and what `-d` prints.
 
-use super::{LocalText, Text, bfd, globals, interfaces, routes, vrrp};
+use super::{LocalText, Text, bfd, globals, interfaces, routes, tracking, vrrp};
 use crate::state::snapshot::Snapshot;
 
 /// When a text is printed.
@@ -39,9 +39,9 @@ fn render(snapshot: &Snapshot, local: LocalText, moment: Moment) -> String {
     vrrp::instances(&mut text, snapshot, local, moment);
     vrrp::sockets(&mut text, snapshot);
     vrrp::sync_groups(&mut text, snapshot);
-    vrrp::scripts(&mut text, snapshot);
-    vrrp::files(&mut text, snapshot);
-    vrrp::processes(&mut text, snapshot, moment);
+    tracking::scripts(&mut text, snapshot);
+    tracking::files(&mut text, snapshot);
+    tracking::processes(&mut text, snapshot, moment);
     bfd::tracked(&mut text, snapshot);
     interfaces::write(&mut text, snapshot, local);
     text.0

@@ -152,11 +152,7 @@ fn write_one(
     if !tracking.is_empty() {
         line!(text, "   Tracking VRRP instances :");
         for (name, weight, reverse) in tracking {
-            line!(
-                text,
-                "     {name}, weight {weight}{}",
-                super::vrrp::reverse(reverse)
-            );
+            line!(text, "     {name}, weight {weight}{}", super::reverse(reverse));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON file of SIGRTMIN+2. Keys, their order and the form of numbers are keepalived's.
 
-use super::vrrp::{excluded_vips, notifies_deleted, param_match, vips, virtual_routes};
+use super::tracking::param_match;
+use super::vrrp::{excluded_vips, notifies_deleted, vips, virtual_routes};
 use super::{command, routes, seconds};
 use crate::model::script::Command;
 use crate::model::vrrp::{Accept, Authentication, Instance, Version};

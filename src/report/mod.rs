@@ -10,6 +10,7 @@ pub mod json;
 pub mod lines;
 pub mod routes;
 pub mod stats;
+pub mod tracking;
 pub mod vrrp;
 
 pub use json::json;
@@ -82,6 +83,11 @@ fn quoted<'a>(words: impl Iterator<Item = &'a String>) -> String {
         .map(|word| format!("'{word}'"))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// ` reverse`, where a weight counts the other way round.
+fn reverse(reverse: bool) -> &'static str {
+    if reverse { " reverse" } else { "" }
 }
 
 fn true_false(value: bool) -> &'static str {
