@@ -1,8 +1,10 @@
 //! A daemon under test, or its peer, running on a lab host, with what it logs.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,12 +64,14 @@ pub struct Start<'a> {
     args: Vec<String>,
     env: Vec<(String, String)>,
     log_read: bool,
+    log_file: bool,
+    real_time: bool,
 }
 
 impl<'a> Start<'a> {
-    /// `keepalived -n -l -D`, reading the host's /etc/keepalived/keepalived.conf.
+    /// `keepalived -n -l -D -G`, reading the host's /etc/keepalived/keepalived.conf.
     pub fn new(host: &'a Host, which: Which) -> Self {
-        let args = ["-n", "-l", "-D"].map(str::to_owned).to_vec();
+        let args = ["-n", "-l", "-D", "-G"].map(str::to_owned).to_vec();
         Self {
             args,
             ..Self::bare(host, which.path())
@@ -89,6 +93,8 @@ impl<'a> Start<'a> {
             args: Vec::new(),
             env: Vec::new(),
             log_read: true,
+            log_file: false,
+            real_time: false,
         }
     }
 
@@ -113,15 +119,32 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// Its standard error is a file: a sink that takes its lines as fast as it writes them.
+    pub fn log_to_file(mut self) -> Self {
+        self.log_file = true;
+        self
+    }
+
+    /// At the lowest real-time priority.
+    pub fn real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
     #[track_caller]
     pub fn spawn(self) -> Daemon {
-        let child = self
-            .command()
+        let mut command = self.command();
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            .stderr(Stdio::piped());
+        let path = self.host.dir.join(format!("log-{}", now_ns()));
+        if self.log_file {
+            command.stderr(File::create(&path).expect("own file"));
+        }
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let unread = child.stderr.take();
         let mut daemon = Daemon {
             name: self.name,
@@ -131,7 +154,12 @@ impl<'a> Start<'a> {
             unread,
             status: None,
         };
-        if self.log_read {
+        if self.log_file {
+            daemon.log.follow(Tail {
+                file: File::open(&path).expect("just made"),
+                ended: Arc::clone(&daemon.log.ended),
+            });
+        } else if self.log_read {
             daemon.read_log();
         }
         daemon
@@ -187,6 +215,7 @@ for top in "$dir"/files/usr/*; do
     [ ! -d "$top" ] || mount -t overlay overlay -o "lowerdir=$top:/usr/${top##*/}" "/usr/${top##*/}"
 done
 mount --bind "$dir/run" /run
+date +%s%N >"$dir/started"
 exec "$@"
 "#;
 
@@ -231,21 +260,27 @@ impl Daemon {
     }
 
     /// SIGKILL to it and to every process that it started: what a crash of the host's daemon leaves behind.
+    #[track_caller]
     pub fn crash(&mut self) -> i64 {
+        let (at, all) = self.kill();
+        // Its children are init's now, and keepalived takes a zombie for a daemon that runs.
+        let gone = |pid: &Pid| !Path::new(&format!("/proc/{pid}")).exists();
+        wait_until("what was killed to go", super::secs(20.0), || {
+            all.iter().all(gone).then_some(())
+        });
+        at
+    }
+
+    fn kill(&mut self) -> (i64, Vec<Pid>) {
         let all = self.family();
         let at = now_ns();
-        // Children first: a parent that lives would see one die and start another, a dead one cannot.
-        self.signal(Signal::SIGSTOP);
+        // Children first: a parent that lives would see one die and start another, a stopped one cannot.
+        let _ = kill(self.pid(), Signal::SIGSTOP);
         for pid in all.iter().rev() {
             let _ = kill(*pid, Signal::SIGKILL);
         }
         self.status = self.child.wait().ok();
-        // Its children are init's now, and keepalived takes a zombie for a daemon that runs.
-        let gone = |pid: &Pid| !Path::new(&format!("/proc/{pid}")).exists();
-        wait_until("what was killed to go", super::secs(5.0), || {
-            all.iter().all(gone).then_some(())
-        });
-        at
+        (at, all)
     }
 
     #[track_caller]
@@ -325,6 +360,25 @@ impl Daemon {
         self.family().iter().map(|pid| cpu_of(*pid)).sum()
     }
 
+    /// Memory of it and its children in KiB: resident, and with shared pages divided among those that share them.
+    pub fn memory(&self) -> (u64, u64) {
+        let texts = self
+            .family()
+            .into_iter()
+            .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
+        let texts: Vec<String> = texts.collect();
+        let sum = |name: &str| {
+            let values = texts
+                .iter()
+                .flat_map(|text| text.lines())
+                .filter_map(|line| line.strip_prefix(name));
+            values
+                .filter_map(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+                .sum()
+        };
+        (sum("Rss:"), sum("Pss:"))
+    }
+
     /// It and its children, oldest first.
     pub fn family(&self) -> Vec<Pid> {
         let mut all = vec![self.pid()];
@@ -340,8 +394,9 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if self.status.is_none() && matches!(self.child.try_wait(), Ok(None)) {
-            self.crash();
+            self.kill();
         }
+        self.log.ended.store(true, Ordering::Relaxed);
         if thread::panicking() {
             eprintln!("---- log of {} ----\n{}----", self.name, self.log.text(0));
         }
@@ -388,6 +443,27 @@ pub struct Line {
 #[derive(Clone, Default)]
 struct Log {
     shared: Arc<(Mutex<Vec<Line>>, Condvar)>,
+    /// The daemon is gone: no more will be written.
+    ended: Arc<AtomicBool>,
+}
+
+/// Reads a file that still grows, until its writer is gone.
+struct Tail {
+    file: File,
+    ended: Arc<AtomicBool>,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let ended = self.ended.load(Ordering::Relaxed);
+            let length = self.file.read(buffer)?;
+            if length > 0 || ended {
+                return Ok(length);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 impl Log {

@@ -198,6 +198,12 @@ impl Host {
         self.dir.join("tmp")
     }
 
+    /// When a daemon was last started on this host (its program about to be loaded): wall clock, nanoseconds.
+    pub fn started(&self) -> i64 {
+        let text = std::fs::read_to_string(self.dir.join("started")).unwrap_or_default();
+        text.trim().parse().expect("written at every start")
+    }
+
     /// A file of the /run that this host's daemons see.
     pub fn run_file(&self, name: &str) -> PathBuf {
         self.dir.join("run").join(name)

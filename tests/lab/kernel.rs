@@ -84,7 +84,7 @@ pub fn interface_deleted_and_made_again() {
     daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
     daemon.expect("Interface eth0 deleted", secs(2.0));
     // Something else may have the index meanwhile.
-    single.host.ip("link add spare type dummy");
+    single.host.ip("link add spare type bridge");
     let again = now_ns();
     single
         .lab
