@@ -93,10 +93,19 @@ impl Sockets {
     ) {
         let mut state = self.lock();
         state.detail = detail;
+        let before = std::mem::take(&mut state.wanted);
         state.wanted = running
             .members()
             .map(|(_, m)| (m.id, wanted(&m.config, globals)))
             .collect();
+        // A master that is removed says so through its socket: it leaves after the step has been ordered.
+        let mut leaving = Vec::new();
+        for (id, wanted) in before {
+            if let std::collections::btree_map::Entry::Vacant(entry) = state.wanted.entry(id) {
+                entry.insert(wanted);
+                leaving.push(id);
+            }
+        }
         state.links.configure(running);
         if detail {
             for (spec, known) in &state.sockets {
@@ -104,7 +113,29 @@ impl Sockets {
             }
         }
         self.reconcile(&mut state);
-        self.wait(&mut state, Waiting::Then(Box::new(then)));
+        let this = self.clone();
+        let then = move || {
+            then();
+            this.leave(&leaving);
+        };
+        if state.opening == 0 {
+            // Not under the lock: it comes back here.
+            drop(state);
+            then();
+        } else {
+            state.waiting.push(Waiting::Then(Box::new(then)));
+        }
+    }
+
+    fn leave(&self, leaving: &[InstanceId]) {
+        if leaving.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        for id in leaving {
+            state.wanted.remove(id);
+        }
+        self.reconcile(&mut state);
     }
 
     /// An interface is there, or has changed.

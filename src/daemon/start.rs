@@ -6,6 +6,7 @@ use super::supervise::{self, Running};
 use crate::cli::{Options, version};
 use crate::config::{self, ReadOptions, Reading, Start};
 use crate::model::Configuration;
+use crate::model::vrrp::Accept;
 use crate::process::daemonise::{self, Launcher};
 use crate::process::pidfile::{self, Naming, Paths, PidFile};
 use crate::process::{privileges, signal};
@@ -183,6 +184,16 @@ pub(super) fn tell(options: &Options, reading: &Reading) {
     }
     for line in reading.not_yet() {
         tracing::warn!(target: "parent", "{line}");
+    }
+    for instance in &reading.configuration.instances {
+        if instance.strict && instance.accept == Accept::Disabled && instance.priority != 255 {
+            tracing::info!(
+                target: "vrrp",
+                "({}) strict mode drops packets to its addresses, so that clients get no answer from them; \
+                 `accept` lets them through",
+                instance.name
+            );
+        }
     }
 }
 
