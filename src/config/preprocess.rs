@@ -9,7 +9,7 @@ use super::source::{Check, FileFault, MAX_LINE, Next, Source, SourceFile};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Most lines that definitions and sequences may make.
-const MOST_LINES: usize = 2_000_000;
+const MOST_LINES: usize = 500_000;
 /// Most rounds of substitution on one line.
 const MOST_ROUNDS: usize = 200;
 

@@ -34,6 +34,10 @@ pub(super) fn at_end_of_block(mut draft: Draft, context: &mut Context) -> Option
         context.complain(Class::General, text);
         draft.given.unicast_ttl = None;
     }
+    if draft.given.xmit_base && draft.instance.vmac.is_none() {
+        let text = format!("({name}) vmac_xmit_base is only valid with a vmac");
+        context.complain(Class::General, text);
+    }
     if let Some(vmac) = &mut draft.instance.vmac {
         vmac.xmit_base |= draft.given.xmit_base;
         if unicast && draft.instance.interface.is_empty() {
@@ -126,6 +130,7 @@ fn inspect_scripts(drafts: &mut [Draft], groups: &mut [GroupDraft], context: &mu
         .filter(|s| s.command.disabled)
         .map(|s| s.name.as_str())
         .collect();
+    let names: BTreeSet<String> = drafts.iter().map(|d| d.instance.name.clone()).collect();
     for draft in drafts {
         draft
             .instance
@@ -138,7 +143,10 @@ fn inspect_scripts(drafts: &mut [Draft], groups: &mut [GroupDraft], context: &mu
             .group
             .track_scripts
             .retain(|t| !disabled.contains(t.name.as_str()));
-        notify_scripts(&mut draft.group.notify, &mut inspection, context);
+        // A group without members goes, and its scripts with it.
+        if draft.group.members.iter().any(|m| names.contains(m)) {
+            notify_scripts(&mut draft.group.notify, &mut inspection, context);
+        }
     }
     context.config.scripts = scripts;
     inspection.finish("", context);

@@ -128,7 +128,7 @@ pub enum Verdict {
     Linked,
     /// It is not there, or nobody may run it.
     Unusable,
-    /// A shell will make something of it: there is no program to look at.
+    /// A redirection for a shell: there is no program to look at.
     Unknown,
 }
 
@@ -142,7 +142,7 @@ pub fn inspect(command: &mut Command, context: &mut Context) -> Verdict {
     if name.is_empty() {
         return Verdict::Unusable;
     }
-    if name.starts_with(['<', '>', '(', '$', '`', '!']) {
+    if name.starts_with('<') {
         return Verdict::Unknown;
     }
     let path = if name.contains('/') {

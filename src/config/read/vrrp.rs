@@ -17,6 +17,7 @@ use crate::model::vrrp::{
     Accept, GarpGroup, InitialState, InterfaceDelay, LinkbeatInterface, SyncGroup, TrackGroup,
     UnicastChecksum, UnicastPeer, Version,
 };
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub struct Vrrp {
     pub(super) drafts: Vec<Draft>,
     pub(super) groups: Vec<GroupDraft>,
     preferences: Preferences,
+    names: BTreeSet<String>,
 }
 
 impl Section for Vrrp {
@@ -236,7 +238,7 @@ impl Vrrp {
         };
         match name {
             "vrrp_instance" => {
-                if self.drafts.iter().any(|d| d.instance.name == object) {
+                if !self.names.insert(object.clone()) {
                     return duplicate(format!("vrrp instance {object} already defined"), context);
                 }
                 self.open = Open::Instance(Box::new(Draft::new(&object, line.span)));
