@@ -127,6 +127,17 @@ pub struct Outputs {
     pub report: Box<dyn Fn(&Notice) + Send>,
     /// It was late, or a deadline was: somebody else finds out why.
     pub late: Box<dyn Fn(Lateness) + Send>,
+    /// The thread has ended, for whatever reason.
+    pub ended: Box<dyn Fn() + Send>,
+}
+
+/// Says at its end, panic or not, that the thread has ended.
+struct Obituary(Box<dyn Fn() + Send>);
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// Tells the VRRP thread something. Never waits.
@@ -152,7 +163,7 @@ impl Handle {
 }
 
 /// Starts the thread.
-pub fn start(outputs: Outputs) -> io::Result<(Handle, std::thread::JoinHandle<()>)> {
+pub fn start(mut outputs: Outputs) -> io::Result<Handle> {
     let (commands, inbox) = mpsc::channel();
     let waker = Arc::new(Waker::new()?);
     let beat = Arc::new(AtomicU64::new(0));
@@ -162,7 +173,8 @@ pub fn start(outputs: Outputs) -> io::Result<(Handle, std::thread::JoinHandle<()
         beat: beat.clone(),
     };
     let (ready, told) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("vrrp".into()).spawn(move || {
+    std::thread::Builder::new().name("vrrp".into()).spawn(move || {
+        let _obituary = Obituary(std::mem::replace(&mut outputs.ended, Box::new(|| {})));
         match Port::new(inbox, waker, beat, outputs) {
             Ok(port) => {
                 drop(ready);
@@ -175,7 +187,7 @@ pub fn start(outputs: Outputs) -> io::Result<(Handle, std::thread::JoinHandle<()
     })?;
     match told.recv() {
         Ok(error) => Err(error),
-        Err(_) => Ok((handle, thread)),
+        Err(_) => Ok(handle),
     }
 }
 

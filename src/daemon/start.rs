@@ -63,14 +63,37 @@ pub fn run(options: &Options) -> i32 {
 
 fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>) -> i32 {
     introduce(options);
-    let reading = read(options, None);
-    tell(options, &reading);
     let give_up = |launcher: Option<Launcher>, status: i32| {
         if let Some(launcher) = launcher {
             launcher.release(u8::try_from(status).unwrap_or(1));
         }
         status
     };
+    let mut namespace = options.namespace.clone();
+    if let Some(name) = &namespace
+        && !enter(name)
+    {
+        return give_up(launcher, 1);
+    }
+    let mut reading = read(options, None);
+    if let Some(configured) = reading.configuration.globals.net_namespace.clone() {
+        match &namespace {
+            Some(name) if *name != configured => tracing::info!(
+                target: "parent",
+                "Overriding config net_namespace '{configured}' with command line namespace '{name}'"
+            ),
+            Some(_) => {}
+            None => {
+                if !enter(&configured) {
+                    return give_up(launcher, 1);
+                }
+                // Interfaces are those of the namespace.
+                reading = read(options, None);
+                namespace = Some(configured);
+            }
+        }
+    }
+    tell(options, &reading);
     if let Start::Exit(status) = reading.start {
         let name = if status == 2 { "CONFIG" } else { "FATAL" };
         if status != 6 {
@@ -84,12 +107,12 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
     let configuration = reading.configuration;
     let globals = &configuration.globals;
     set_umask(options.umask.unwrap_or(globals.umask));
-    let paths = if globals.instance_name.is_some() || globals.use_pid_dir {
+    let paths = if globals.instance_name.is_some() || globals.use_pid_dir || namespace.is_some() {
         self::paths(options, Some(&configuration))
     } else {
         paths
     };
-    if globals.instance_name.is_some() {
+    if globals.instance_name.is_some() || namespace.is_some() {
         log.set(log_settings(options, Some(&configuration)));
     }
     if globals.max_auto_priority == 0
@@ -253,6 +276,19 @@ fn log_settings(options: &Options, configuration: Option<&Configuration>) -> Set
         flush: options.flush_log_file,
         suffix,
     }
+}
+
+/// Moves this thread, and with it those that it will start, into a network namespace.
+fn enter(name: &str) -> bool {
+    let path = Path::new("/run/netns").join(name);
+    let entered = std::fs::File::open(&path)
+        .and_then(|file| Ok(nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)?));
+    if let Err(error) = entered {
+        tracing::error!(target: "parent", "cannot enter {}: {error}", path.display());
+        tracing::error!(target: "parent", "Unable to set network namespace {name} - exiting");
+        return false;
+    }
+    true
 }
 
 fn set_umask(mask: u32) {

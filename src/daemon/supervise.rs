@@ -55,6 +55,8 @@ enum Told {
     State(Arc<str>, VrrpState),
     /// The VRRP thread was late.
     Late(Lateness),
+    /// The VRRP thread has ended.
+    PortEnded,
 }
 
 /// Runs until the end; returns the exit status.
@@ -71,7 +73,12 @@ pub(super) fn run(running: Running<'_>) -> i32 {
             Ok(supervisor) => supervisor.supervise().await,
             Err(error) => {
                 tracing::error!(target: "parent", "cannot start: {error}");
-                1
+                // keepalived's status for missing permission.
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    4
+                } else {
+                    1
+                }
             }
         }
     });
@@ -85,7 +92,6 @@ struct Supervisor<'a> {
     config: Arc<Configuration>,
     running: plan::Running,
     port: Handle,
-    port_thread: JoinHandle<()>,
     kernel: KernelHandle,
     kernel_thread: JoinHandle<()>,
     sockets: Sockets,
@@ -96,7 +102,8 @@ struct Supervisor<'a> {
     dumps: Dumps,
     pid_files: Vec<PidFile>,
     states: BTreeMap<Arc<str>, VrrpState>,
-    pressure: Pressure,
+    /// Counters at the last two beats: the older one is from before whatever has just happened.
+    pressure: [Pressure; 2],
     reload: Reload,
     ready: bool,
 }
@@ -151,7 +158,7 @@ impl<'a> Supervisor<'a> {
         let (tell, told) = unbounded_channel();
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
-        let (port, port_thread) = port::start(outputs(&kernel_cell, &services, &tell))?;
+        let port = port::start(outputs(&kernel_cell, &services, &tell))?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
@@ -187,7 +194,6 @@ impl<'a> Supervisor<'a> {
             config,
             running: plan::Running::default(),
             port,
-            port_thread,
             kernel,
             kernel_thread,
             sockets,
@@ -198,10 +204,19 @@ impl<'a> Supervisor<'a> {
             dumps: Dumps::new(),
             pid_files,
             states: BTreeMap::new(),
-            pressure: Pressure::read(),
+            pressure: [Pressure::read(); 2],
             reload: Reload::default(),
             ready: false,
         };
+        supervisor.serve(true);
+        let globals = &supervisor.config.globals;
+        supervisor
+            .run_script(
+                "startup",
+                globals.startup_script.as_ref(),
+                globals.startup_script_timeout,
+            )
+            .await;
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
         Ok(supervisor)
@@ -232,11 +247,17 @@ impl<'a> Supervisor<'a> {
                 _ = signals.statistics.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, false), false),
                 _ = signals.clear.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, true), true),
                 _ = signals.json.recv() => self.dump(|dumps, snapshot| dumps.json(snapshot), false),
-                Some(told) = self.told.recv() => self.hear(told).await,
+                Some(told) = self.told.recv() => {
+                    if matches!(told, Told::PortEnded) {
+                        tracing::error!(target: "parent", "the VRRP thread has ended: stopping");
+                        return self.stop(1).await;
+                    }
+                    self.hear(told).await;
+                }
                 () = accept(&mut self.control) => {}
                 _ = beat.tick() => {
-                    if self.port_thread.is_finished() || self.kernel_thread.is_finished() {
-                        tracing::error!(target: "parent", "a thread of keepalived has ended: stopping");
+                    if self.kernel_thread.is_finished() {
+                        tracing::error!(target: "parent", "the kernel thread has ended: stopping");
                         return self.stop(1).await;
                     }
                     // The watchdog is fed only while the VRRP thread answers.
@@ -245,6 +266,7 @@ impl<'a> Supervisor<'a> {
                         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
                     }
                     beats = Some(now);
+                    self.pressure = [self.pressure[1], Pressure::read()];
                     self.port.send(Command::Beat);
                 }
             }
@@ -273,7 +295,7 @@ impl<'a> Supervisor<'a> {
                 self.status(None);
             }
             Told::Late(lateness) => self.explain(&lateness),
-            Told::KernelStopped => {}
+            Told::KernelStopped | Told::PortEnded => {}
         }
     }
 
@@ -298,9 +320,15 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Hands a plan to the threads: services, kernel, sockets, then the groups in one step.
+    /// `startup_script`, `shutdown_script`: awaited; what comes of it changes nothing.
+    async fn run_script(&self, kind: &'static str, script: Option<&crate::model::Command>, limit: Duration) {
+        if let (Some(services), Some(script)) = (self.services.get(), script) {
+            services.run_script(kind, script, limit).await;
+        }
+    }
+
+    /// Hands a plan to the threads: kernel, sockets, then the groups in one step.
     fn apply(&mut self, plan: Plan, first: bool) {
-        self.serve(first);
         let config = &self.config;
         let globals = &config.globals;
         self.port.send(Command::Schedule(Box::new(Scheduling {
@@ -414,6 +442,7 @@ impl<'a> Supervisor<'a> {
         if warnings > 0 {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }
+        self.serve(false);
         self.apply(plan, false);
     }
 
@@ -471,8 +500,9 @@ impl<'a> Supervisor<'a> {
             seconds.as_secs(),
             seconds.subsec_micros()
         );
-        let before = std::mem::replace(&mut self.pressure, Pressure::read());
-        tracing::info!(target: "vrrp", "Late: {}", self.pressure.explain(before, lateness));
+        let before = self.pressure[0];
+        self.pressure = [self.pressure[1], Pressure::read()];
+        tracing::info!(target: "vrrp", "Late: {}", self.pressure[1].explain(before, lateness));
         if let Some(priority) = lateness.raised {
             tracing::info!(target: "vrrp", "Set realtime priority {priority}");
         }
@@ -519,12 +549,6 @@ impl<'a> Supervisor<'a> {
         self.port.send(Command::Stop { keep, done });
         let _ = finished.recv_timeout(Duration::from_secs(2));
         self.kernel.send(KernelRequest::Stop { keep });
-        let services = self.services.get().cloned();
-        let told_others = async {
-            if let Some(services) = &services {
-                services.stop().await;
-            }
-        };
         let limit = self.config.globals.child_wait_time;
         let kernel_stopped = async {
             while let Some(told) = self.told.recv().await {
@@ -533,9 +557,18 @@ impl<'a> Supervisor<'a> {
                 }
             }
         };
-        let (released, ()) = tokio::join!(tokio::time::timeout(limit, kernel_stopped), told_others);
-        if released.is_err() {
+        if tokio::time::timeout(limit, kernel_stopped).await.is_err() {
             tracing::warn!(target: "parent", "vrrp process failed to die - forcing termination");
+        }
+        let globals = &self.config.globals;
+        self.run_script(
+            "shutdown",
+            globals.shutdown_script.as_ref(),
+            globals.shutdown_script_timeout,
+        )
+        .await;
+        if let Some(services) = self.services.get() {
+            services.stop().await;
         }
         self.port.send(Command::End);
         self.say_usage();
@@ -585,7 +618,7 @@ fn outputs(
 ) -> Outputs {
     let notifier = services.clone();
     let (orders, closing) = (kernel.clone(), kernel.clone());
-    let (states, late) = (tell.clone(), tell.clone());
+    let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
         kernel: Box::new(move |request| {
             if let Some(kernel) = orders.get() {
@@ -610,6 +643,9 @@ fn outputs(
         }),
         late: Box::new(move |lateness| {
             let _ = late.send(Told::Late(lateness));
+        }),
+        ended: Box::new(move || {
+            let _ = ended.send(Told::PortEnded);
         }),
     }
 }

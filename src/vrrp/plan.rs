@@ -278,3 +278,130 @@ fn same_group(before: &PlannedGroup, after: &PlannedGroup) -> bool {
             .zip(&after.members)
             .all(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.config, &b.config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, DEFAULT_FILE, MemoryHost, ReadOptions, Start};
+
+    fn configuration(text: &str) -> Configuration {
+        let mut host = MemoryHost::default();
+        for name in ["eth0", "eth1"] {
+            host.interface(name);
+        }
+        host.file(DEFAULT_FILE, text);
+        let reading = config::read(&host, &ReadOptions::default());
+        assert_eq!(reading.start, Start::Go, "{:?}", reading.diagnostics);
+        reading.configuration
+    }
+
+    fn instance(name: &str, vrid: u8, more: &str) -> String {
+        format!(
+            "vrrp_instance {name} {{\n interface eth0\n virtual_router_id {vrid}\n \
+             virtual_ipaddress {{\n  192.0.2.{vrid}\n }}\n{more}\n}}\n"
+        )
+    }
+
+    fn group(name: &str, members: &[&str]) -> String {
+        format!(
+            "vrrp_sync_group {name} {{\n group {{\n  {}\n }}\n}}\n",
+            members.join("\n  ")
+        )
+    }
+
+    fn reload(old: &str, new: &str) -> (Plan, Plan) {
+        let first = plan(&Running::default(), &configuration(old));
+        let second = plan(&first.running, &configuration(new));
+        (first, second)
+    }
+
+    fn id(plan: &Plan, name: &str) -> InstanceId {
+        let found = plan.running.members().find(|(_, m)| m.config.name == name);
+        found.expect("an instance of that name").1.id
+    }
+
+    fn group_of(plan: &Plan, name: &str) -> GroupId {
+        let found = plan.running.members().find(|(_, m)| m.config.name == name);
+        found.expect("an instance of that name").0
+    }
+
+    #[test]
+    fn the_same_file_keeps_everything_wherever_its_lines_stand() {
+        let text = instance("A", 1, "") + &instance("B", 2, "");
+        let (first, second) = reload(&text, &format!("\n# a line more\n\n{text}"));
+        assert_eq!(second.groups, [Fate::Keep, Fate::Keep]);
+        assert!(second.instances.values().all(|fate| *fate == Fate::Keep));
+        assert!(second.ended.is_empty() && second.removed.is_empty() && second.moved.is_empty());
+        // The very objects that ran before.
+        for ((_, before), (_, after)) in first.running.members().zip(second.running.members()) {
+            assert!(Arc::ptr_eq(&before.config, &after.config));
+        }
+    }
+
+    #[test]
+    fn a_change_touches_the_changed_one_only() {
+        let old = instance("A", 1, "priority 150") + &instance("B", 2, "");
+        let new = instance("A", 1, "priority 140") + &instance("B", 2, "");
+        let (first, second) = reload(&old, &new);
+        assert_eq!(second.groups, [Fate::Change, Fate::Keep]);
+        assert_eq!(id(&first, "A"), id(&second, "A"));
+        assert_eq!(second.instances[&id(&second, "A")], Fate::Change);
+        assert_eq!(second.instances[&id(&second, "B")], Fate::Keep);
+    }
+
+    #[test]
+    fn another_name_is_the_same_instance_and_another_vrid_is_not() {
+        let (first, second) = reload(
+            &(instance("A", 1, "") + &instance("B", 2, "")),
+            &(instance("RENAMED", 1, "") + &instance("B", 3, "")),
+        );
+        assert_eq!(id(&first, "A"), id(&second, "RENAMED"));
+        assert_eq!(second.groups, [Fate::Change, Fate::Add]);
+        assert_eq!(second.removed, BTreeSet::from([id(&first, "B")]));
+        assert_eq!(second.ended, [group_of(&first, "B")]);
+        assert_ne!(id(&first, "B"), id(&second, "B"));
+    }
+
+    #[test]
+    fn ids_are_never_given_twice() {
+        let (first, second) = reload(&instance("A", 1, ""), &instance("B", 2, ""));
+        let third = plan(&second.running, &configuration(&instance("A", 1, "")));
+        assert_ne!(id(&first, "A"), id(&third, "A"));
+    }
+
+    #[test]
+    fn members_move_into_a_group_and_out_of_it_with_their_state() {
+        let singles = instance("A", 1, "") + &instance("B", 2, "");
+        let grouped = singles.clone() + &group("G", &["A", "B"]);
+        let (first, second) = reload(&singles, &grouped);
+        assert_eq!(second.running.groups.len(), 1);
+        let new = group_of(&second, "A");
+        assert_eq!(second.groups, [Fate::Add]);
+        for name in ["A", "B"] {
+            let moved = second.moved[&id(&second, name)];
+            assert_eq!(moved, (group_of(&first, name), new));
+        }
+        assert!(second.removed.is_empty());
+        assert_eq!(second.ended.len(), 2);
+
+        let third = plan(&second.running, &configuration(&singles));
+        assert_eq!(third.ended, [new]);
+        assert_eq!(third.moved.len(), 2);
+        assert_eq!(id(&third, "A"), id(&first, "A"));
+    }
+
+    #[test]
+    fn a_group_that_loses_a_member_stays_the_same_group() {
+        let all = instance("A", 1, "") + &instance("B", 2, "") + &instance("C", 3, "");
+        let (first, second) = reload(
+            &(all.clone() + &group("G", &["A", "B", "C"])),
+            &(all + &group("G", &["A", "B"])),
+        );
+        assert_eq!(group_of(&first, "A"), group_of(&second, "A"));
+        assert_eq!(second.groups, [Fate::Change, Fate::Add]);
+        assert_eq!(
+            second.moved.keys().copied().collect::<Vec<_>>(),
+            [id(&second, "C")]
+        );
+    }
+}
