@@ -2,7 +2,7 @@
 //!
 //! The outside (files, environment, users, interfaces, path security) is seen only through [`Host`].
 //!
-//! [`read`] is the one way in, for a start, for a reload and for `--config-test` alike:
+//! [`read()`] is the one way in, for a start, for a reload and for `--config-test` alike:
 //!
 //! ```
 //! use keepalived_rs::config::{self, MemoryHost, ReadOptions, Start};

@@ -1,6 +1,6 @@
 //! The VRRP thread: one timer, the advert sockets, the groups. Nothing on it can wait.
 //!
-//! Each time it wakes: (1) what has arrived on the sockets, at most [`AT_ONCE`] datagrams each, so that a flood
+//! Each time it wakes: (1) what has arrived on the sockets, at most `AT_ONCE` datagrams each, so that a flood
 //! cannot starve the timer; (2) adverts, then due deadlines, go to the groups' inboxes, and the groups run;
 //! (3) the outbox goes out: datagrams first, one call for each socket, then the log's queue, the kernel thread's
 //! orders and the notifications.

@@ -1,6 +1,6 @@
 //! The log: keepalived's lines, under keepalived's identifiers, never in the way of whoever writes them.
 //!
-//! An event becomes a [`Record`] in a bounded queue; a thread of its own writes it to the journal (with
+//! An event becomes a record in a bounded queue; a thread of its own writes it to the journal (with
 //! structured fields), else to syslog, and to standard error and files as asked. A sink that is dead, full or
 //! missing costs lines, which are counted and told; it never costs time.
 
