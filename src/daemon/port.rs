@@ -883,7 +883,9 @@ fn set_scheduling(scheduling: &Scheduling) {
     {
         tracing::info!(target: "vrrp", "Unable to lock process in memory - {error}");
     }
-    if settings.realtime.is_some() {
+    // The default is not set: keepalived's parent starts a killed child again, here the kernel would end it all
+    // because of a burst of work.
+    if settings.realtime.is_some() && settings.rlimit_rttime != ProcessSettings::default().rlimit_rttime {
         failed(
             "real-time limit",
             schedule::limit_realtime(settings.rlimit_rttime),
