@@ -497,6 +497,30 @@ impl Options {
     }
 }
 
+/// The command line as keepalived logs it: words in quotes, lines of 102 characters at most.
+pub fn command_line(words: &[OsString]) -> Vec<String> {
+    const FIRST: &str = "Command line:";
+    const WIDTH: usize = 102;
+    let room = WIDTH - FIRST.len() - 1;
+    let mut lines = Vec::new();
+    let mut line = FIRST.to_owned();
+    let mut empty = true;
+    for word in words {
+        let word: Vec<char> = format!("'{}'", word.to_string_lossy()).chars().collect();
+        // A word that fits into no line is broken.
+        for piece in word.chunks(room) {
+            if !empty && line.chars().count() + 1 + piece.len() > WIDTH {
+                lines.push(std::mem::replace(&mut line, " ".repeat(FIRST.len())));
+            }
+            line.push(' ');
+            line.extend(piece);
+            empty = false;
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// A syslog facility: `0` to `7` and `local0` to `local7`, `user`, `daemon`.
 fn facility(text: &str) -> Option<u8> {
     let digit = text.strip_prefix("local").unwrap_or(text);
@@ -661,6 +685,19 @@ mod tests {
             (String::new(), "Unknown sigfunc FOO\n".into(), 1)
         );
         assert_eq!(exits("keepalived --log").1, "Unknown option --log\n");
+    }
+
+    #[test]
+    fn a_long_command_line_goes_on_below() {
+        let lines = |text: &str| command_line(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let many = format!("keepalived -nlG -f /none{}", " a".repeat(38));
+        let lengths: Vec<usize> = lines(&many).iter().map(String::len).collect();
+        assert_eq!(lengths, [102, 101, 21]);
+        assert!(lines(&many)[1].starts_with("              'a' 'a'"));
+        let long = format!("keepalived -nlG -f /none {} it's", "x".repeat(200));
+        let lengths: Vec<usize> = lines(&long).iter().map(String::len).collect();
+        assert_eq!(lengths, [46, 102, 102, 47]);
+        assert_eq!(lines("keepalived"), ["Command line: 'keepalived'"]);
     }
 
     #[test]

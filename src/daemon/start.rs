@@ -3,13 +3,14 @@
 use super::host::Machine;
 use super::logging::{Log, Settings};
 use super::supervise::{self, Running};
-use crate::cli::{Options, version};
+use crate::cli::{self, Options, version};
 use crate::config::{self, ReadOptions, Reading, Start};
 use crate::model::Configuration;
 use crate::model::vrrp::Accept;
+use crate::process::core_dump::{self, Pattern};
 use crate::process::daemonise::{self, Launcher};
-use crate::process::pidfile::{self, Naming, Paths, PidFile};
-use crate::process::{privileges, signal};
+use crate::process::pidfile::{self, Naming, Paths, PidFile, PidFileError};
+use crate::process::{namespace, privileges, signal};
 use std::path::Path;
 use std::time::Duration;
 use tracing_subscriber::prelude::*;
@@ -34,10 +35,12 @@ pub fn run(options: &Options) -> i32 {
         set_umask(umask);
     }
     let paths = paths(options, None);
-    if pidfile::is_running(&paths.parent) {
-        eprintln!("daemon is already running");
-        tracing::info!(target: "parent", "daemon is already running");
+    let files = [&paths.parent, &paths.vrrp, &paths.checkers, &paths.bfd];
+    if files.into_iter().any(|path| pidfile::is_running(path)) {
         let _ = writer.start(log_settings(options, None));
+        introduce(options);
+        tracing::info!(target: "parent", "Configuration file {}", options.file.display());
+        tracing::info!(target: "parent", "daemon is already running");
         log.flush(LAST_WORDS);
         return 0;
     }
@@ -56,41 +59,44 @@ pub fn run(options: &Options) -> i32 {
         eprintln!("keepalived-rs: cannot start the log: {error}");
     }
     let status = begin(options, &log, paths, launcher);
-    tracing::info!(target: "parent", "Stopped {}", version::KEEPALIVED);
+    if let Some(status) = status {
+        tracing::info!(target: "parent", "Stopped {}", version::KEEPALIVED);
+        log.flush(LAST_WORDS);
+        return status;
+    }
+    tracing::info!(target: "parent", "daemon is already running");
     log.flush(LAST_WORDS);
-    status
+    0
 }
 
-fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>) -> i32 {
+/// Returns the exit status; `None` when another daemon turns out to run.
+fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>) -> Option<i32> {
     introduce(options);
+    let _core_pattern = prepare_core_dumps(options);
     let give_up = |launcher: Option<Launcher>, status: i32| {
         if let Some(launcher) = launcher {
             launcher.release(u8::try_from(status).unwrap_or(1));
         }
-        status
+        Some(status)
     };
-    let mut namespace = options.namespace.clone();
-    if let Some(name) = &namespace
-        && !enter(name)
-    {
+    if !enter_namespace(options.namespace.as_deref()) {
         return give_up(launcher, 1);
     }
     let mut reading = read(options, None);
-    if let Some(configured) = reading.configuration.globals.net_namespace.clone() {
-        match &namespace {
-            Some(name) if *name != configured => tracing::info!(
-                target: "parent",
-                "Overriding config net_namespace '{configured}' with command line namespace '{name}'"
-            ),
-            Some(_) => {}
-            None => {
-                if !enter(&configured) {
-                    return give_up(launcher, 1);
-                }
-                // Interfaces are those of the namespace.
-                reading = read(options, None);
-                namespace = Some(configured);
+    if let Some(namespace) = reading.configuration.globals.net_namespace.clone() {
+        if let Some(given) = &options.namespace {
+            if *given != namespace {
+                tracing::info!(
+                    target: "parent",
+                    "Overriding config net_namespace '{namespace}' with command line namespace '{given}'"
+                );
             }
+        } else {
+            if !enter_namespace(Some(&namespace)) {
+                return give_up(launcher, 1);
+            }
+            // Interfaces are those of the namespace.
+            reading = read(options, reading.configuration.globals.random_seed);
         }
     }
     tell(options, &reading);
@@ -107,13 +113,15 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
     let configuration = reading.configuration;
     let globals = &configuration.globals;
     set_umask(options.umask.unwrap_or(globals.umask));
-    let paths = if globals.instance_name.is_some() || globals.use_pid_dir || namespace.is_some() {
+    let paths = if globals.instance_name.is_some() || globals.use_pid_dir || globals.net_namespace.is_some() {
         self::paths(options, Some(&configuration))
     } else {
         paths
     };
-    if globals.instance_name.is_some() || namespace.is_some() {
-        log.set(log_settings(options, Some(&configuration)));
+    let settings = log_settings(options, Some(&configuration));
+    if !settings.suffix.is_empty() {
+        tracing::info!(target: "parent", "Changing syslog ident to Keepalived{}", settings.suffix);
+        log.set(settings);
     }
     if globals.max_auto_priority == 0
         && !globals.max_auto_priority_given
@@ -129,21 +137,56 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
     }
     let files = match take_pid_files(options, &configuration, &paths) {
         Ok(files) => files,
-        Err(text) => {
-            tracing::error!(target: "parent", "{text}");
+        Err(PidFileError::Running) => {
+            give_up(launcher, 0);
+            return None;
+        }
+        Err(error) => {
+            tracing::error!(target: "parent", "{error}");
             return give_up(launcher, 1);
         }
     };
     if let Some(launcher) = launcher {
         launcher.release(0);
     }
-    supervise::run(Running {
+    Some(supervise::run(Running {
         options,
         log,
         configuration,
         pid_files: files,
         pid_path: paths.parent,
-    })
+    }))
+}
+
+/// False: it could not be entered.
+fn enter_namespace(name: Option<&str>) -> bool {
+    let Some(name) = name else {
+        return true;
+    };
+    match namespace::enter(name) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(target: "parent", "Unable to set network namespace {name} - exiting");
+            tracing::error!(target: "parent", "{name}: {error} (`ip netns list` names those that there are)");
+            false
+        }
+    }
+}
+
+/// `-m`, `-M`: the kernel's pattern is ours while the result lives.
+fn prepare_core_dumps(options: &Options) -> Option<Pattern> {
+    if options.core_dump
+        && let Err(error) = core_dump::allow()
+    {
+        tracing::warn!(target: "parent", "core dumps cannot be allowed: {error}");
+    }
+    match Pattern::set(options.core_pattern.as_deref()?) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            tracing::warn!(target: "parent", "/proc/sys/kernel/core_pattern cannot be set: {error}");
+            None
+        }
+    }
 }
 
 fn introduce(options: &Options) {
@@ -164,12 +207,9 @@ fn introduce(options: &Options) {
             version::LINUX
         );
     }
-    let words: Vec<String> = options
-        .arguments
-        .iter()
-        .map(|word| format!("'{}'", word.to_string_lossy()))
-        .collect();
-    tracing::info!(target: "parent", "Command line: {}", words.join(" "));
+    for line in cli::command_line(&options.arguments) {
+        tracing::info!(target: "parent", "{line}");
+    }
     for note in &options.notes {
         tracing::warn!(target: "parent", "{note}");
     }
@@ -240,11 +280,12 @@ fn take_pid_files(
     options: &Options,
     configuration: &Configuration,
     paths: &Paths,
-) -> Result<Vec<PidFile>, String> {
-    let take = |path: &Path| PidFile::take(path).map_err(|e| e.to_string());
-    paths
-        .make_directory()
-        .map_err(|e| format!("cannot make the directory of the pid files: {e}"))?;
+) -> Result<Vec<PidFile>, PidFileError> {
+    let take = |path: &Path| PidFile::take(path);
+    paths.make_directory().map_err(|error| PidFileError::Io {
+        path: Path::new(pidfile::RUN_DIRECTORY).join("keepalived"),
+        error,
+    })?;
     let mut files = vec![take(&paths.parent)?];
     if options.vrrp && (!configuration.instances.is_empty() || options.all) {
         files.push(take(&paths.vrrp)?);
@@ -268,27 +309,19 @@ fn log_settings(options: &Options, configuration: Option<&Configuration>) -> Set
         syslog: !options.no_syslog,
         facility: u32::from(options.facility) << 3,
         file: options.log_file.as_ref().map(|file| {
-            file.as_ref().map_or_else(
-                || "/tmp/keepalived.log".to_owned(),
-                |f| f.to_string_lossy().into_owned(),
-            )
+            file.as_ref()
+                .map_or_else(default_log_file, |f| f.to_string_lossy().into_owned())
         }),
         flush: options.flush_log_file,
         suffix,
     }
 }
 
-/// Moves this thread, and with it those that it will start, into a network namespace.
-fn enter(name: &str) -> bool {
-    let path = Path::new("/run/netns").join(name);
-    let entered = std::fs::File::open(&path)
-        .and_then(|file| Ok(nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)?));
-    if let Err(error) = entered {
-        tracing::error!(target: "parent", "cannot enter {}: {error}", path.display());
-        tracing::error!(target: "parent", "Unable to set network namespace {name} - exiting");
-        return false;
-    }
-    true
+/// `$TMPDIR/keepalived.log`, where TMPDIR is an absolute path of a directory.
+fn default_log_file() -> String {
+    let directory = std::env::var("TMPDIR").ok();
+    let directory = directory.filter(|d| d.starts_with('/') && Path::new(d).is_dir());
+    format!("{}/keepalived.log", directory.as_deref().unwrap_or("/tmp"))
 }
 
 fn set_umask(mask: u32) {

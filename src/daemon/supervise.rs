@@ -14,7 +14,7 @@ use crate::cli::Options;
 use crate::config::{Class, Reading};
 use crate::model::Configuration;
 use crate::process::pidfile::PidFile;
-use crate::process::spawner;
+use crate::process::{self, spawner};
 use crate::report::lines;
 use crate::state::InstanceId;
 use crate::state::VrrpState;
@@ -122,6 +122,7 @@ struct Signals {
     statistics: Signal,
     clear: Signal,
     json: Signal,
+    child: Signal,
 }
 
 impl Signals {
@@ -135,6 +136,7 @@ impl Signals {
             statistics: signal(SignalKind::user_defined2())?,
             clear: raw(libc::SIGRTMAX() - 1)?,
             json: raw(libc::SIGRTMIN() + 2)?,
+            child: signal(SignalKind::child())?,
         })
     }
 }
@@ -150,11 +152,6 @@ impl<'a> Supervisor<'a> {
         } = running;
         let config = Arc::new(effective(options, configuration));
         let nothing = config.instances.is_empty();
-        if nothing && !options.all {
-            tracing::info!(target: "parent", "Warning - keepalived has no configuration to run");
-        } else {
-            tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
-        }
         let (tell, told) = unbounded_channel();
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
@@ -208,7 +205,6 @@ impl<'a> Supervisor<'a> {
             reload: Reload::default(),
             ready: false,
         };
-        supervisor.serve(true);
         let globals = &supervisor.config.globals;
         supervisor
             .run_script(
@@ -217,6 +213,12 @@ impl<'a> Supervisor<'a> {
                 globals.startup_script_timeout,
             )
             .await;
+        if nothing && !options.all {
+            tracing::info!(target: "parent", "Warning - keepalived has no configuration to run");
+        } else {
+            tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
+        }
+        supervisor.serve(true);
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
         Ok(supervisor)
@@ -247,6 +249,7 @@ impl<'a> Supervisor<'a> {
                 _ = signals.statistics.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, false), false),
                 _ = signals.clear.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, true), true),
                 _ = signals.json.recv() => self.dump(|dumps, snapshot| dumps.json(snapshot), false),
+                _ = signals.child.recv() => process::reap_orphans(),
                 Some(told) = self.told.recv() => {
                     if matches!(told, Told::PortEnded) {
                         tracing::error!(target: "parent", "the VRRP thread has ended: stopping");
@@ -301,28 +304,29 @@ impl<'a> Supervisor<'a> {
 
     /// Gives the configuration to the services, which are started when something needs them.
     fn serve(&self, first: bool) {
-        if self.services.get().is_none() {
-            if !needs_scripts(&self.config) {
-                return;
-            }
+        if let Some(services) = self.services() {
+            services.configure(self.config.clone(), !first);
+        }
+    }
+
+    /// The services, started if something needs them.
+    fn services(&self) -> Option<&Services> {
+        if self.services.get().is_none() && needs_scripts(&self.config) {
             let port = self.port.clone();
             let verdicts = move |source, verdict| port.send(Command::Event(Event::Track { source, verdict }));
             match spawner::launch().and_then(|spawner| Services::start(spawner, Arc::new(verdicts))) {
                 Ok(services) => drop(self.services.set(services)),
                 Err(error) => {
                     tracing::error!(target: "parent", "no script can be run: cannot start their process: {error}");
-                    return;
                 }
             }
         }
-        if let Some(services) = self.services.get() {
-            services.configure(self.config.clone(), !first);
-        }
+        self.services.get()
     }
 
     /// `startup_script`, `shutdown_script`: awaited; what comes of it changes nothing.
     async fn run_script(&self, kind: &'static str, script: Option<&crate::model::Command>, limit: Duration) {
-        if let (Some(services), Some(script)) = (self.services.get(), script) {
+        if let (Some(script), Some(services)) = (script, self.services()) {
             services.run_script(kind, script, limit).await;
         }
     }
@@ -560,6 +564,9 @@ impl<'a> Supervisor<'a> {
         if tokio::time::timeout(limit, kernel_stopped).await.is_err() {
             tracing::warn!(target: "parent", "vrrp process failed to die - forcing termination");
         }
+        if let Some(services) = self.services.get() {
+            services.stop().await;
+        }
         let globals = &self.config.globals;
         self.run_script(
             "shutdown",
@@ -567,9 +574,6 @@ impl<'a> Supervisor<'a> {
             globals.shutdown_script_timeout,
         )
         .await;
-        if let Some(services) = self.services.get() {
-            services.stop().await;
-        }
         self.port.send(Command::End);
         self.say_usage();
         drop(std::mem::take(&mut self.pid_files));

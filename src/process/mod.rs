@@ -1,7 +1,9 @@
 //! What makes this a well-behaved process: its name, its pid files, its children. Beside `sys` the only room
 //! with `unsafe`; each one says what makes it sound.
 
+pub mod core_dump;
 pub mod daemonise;
+pub mod namespace;
 pub mod pidfile;
 pub mod privileges;
 pub mod signal;
@@ -34,5 +36,19 @@ pub fn take_name(arguments: &[OsString]) {
 pub fn set_comm(name: &str) {
     if let Ok(name) = CString::new(name) {
         let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+/// As process 1 of a container: takes leave of processes whose parents have ended. Elsewhere nothing is ours
+/// to reap but the spawner, which its own link does.
+pub fn reap_orphans() {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    if std::process::id() != 1 {
+        return;
+    }
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
     }
 }

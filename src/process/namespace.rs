@@ -1,0 +1,40 @@
+//! Network namespaces (`-s`, `net_namespace`).
+
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where `ip netns add` keeps them.
+const DIRECTORY: &str = "/run/netns";
+
+/// Moves the calling thread, and what it starts from here on, into a network namespace: a name of
+/// `ip netns`, or a path.
+pub fn enter(name: &str) -> io::Result<()> {
+    setns(File::open(path(name)?)?, CloneFlags::CLONE_NEWNET)?;
+    Ok(())
+}
+
+fn path(name: &str) -> io::Result<PathBuf> {
+    match name {
+        "" | "." | ".." => Err(io::ErrorKind::InvalidInput.into()),
+        name if name.starts_with('/') => Ok(name.into()),
+        name if name.contains('/') => Err(io::ErrorKind::InvalidInput.into()),
+        name => Ok(Path::new(DIRECTORY).join(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths() {
+        assert_eq!(path("red").unwrap(), Path::new("/run/netns/red"));
+        assert_eq!(path("/proc/1/ns/net").unwrap(), Path::new("/proc/1/ns/net"));
+        for wrong in ["", "..", "../x", "a/b"] {
+            assert!(path(wrong).is_err(), "{wrong}");
+        }
+        assert!(enter("no-such-namespace-here").is_err());
+    }
+}
