@@ -314,6 +314,7 @@ fn log_settings(options: &Options, configuration: Option<&Configuration>) -> Set
         }),
         flush: options.flush_log_file,
         suffix,
+        ..Settings::default()
     }
 }
 

@@ -3,9 +3,6 @@
 
 use super::Record;
 
-/// Where journald listens.
-pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
-
 /// One entry.
 pub(super) fn encode(record: &Record, identifier: &str, facility: u32, pid: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(record.text.len() + 192);

@@ -10,6 +10,7 @@ mod writer;
 
 pub use layer::LogLayer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -96,6 +97,10 @@ pub struct Settings {
     pub flush: bool,
     /// Added to identifiers and file names: `_<namespace>_<instance>`.
     pub suffix: String,
+    /// Where journald listens.
+    pub journal_socket: PathBuf,
+    /// Where syslogd listens.
+    pub syslog_socket: PathBuf,
 }
 
 impl Default for Settings {
@@ -107,6 +112,8 @@ impl Default for Settings {
             file: None,
             flush: false,
             suffix: String::new(),
+            journal_socket: "/run/systemd/journal/socket".into(),
+            syslog_socket: "/dev/log".into(),
         }
     }
 }
@@ -270,5 +277,74 @@ mod tests {
             panic!("no line")
         };
         assert!(record.text.len() <= LONGEST);
+    }
+
+    /// A log whose journal is a socket of the test's.
+    fn with_journal(test: impl FnOnce(&Log, &std::path::Path)) {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("journal");
+        let (log, writer) = Log::new();
+        let settings = Settings {
+            journal_socket: socket.clone(),
+            syslog_socket: directory.path().join("none"),
+            ..Settings::default()
+        };
+        writer.start(settings).unwrap();
+        let layer = log.layer();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || test(&log, &socket));
+    }
+
+    fn message(journal: &std::os::unix::net::UnixDatagram) -> String {
+        let mut buffer = [0; 8192];
+        let length = journal.recv(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let line = text.lines().next().unwrap_or_default();
+        line.strip_prefix("MESSAGE=").unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_sink_that_nobody_reads_costs_lines_which_are_told() {
+        with_journal(|log, socket| {
+            let journal = std::os::unix::net::UnixDatagram::bind(socket).unwrap();
+            journal.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let began = std::time::Instant::now();
+            let lines = QUEUE + 2000;
+            for number in 0..lines {
+                tracing::info!(target: "vrrp", "line {number}");
+            }
+            // A sink that is waited for would have cost half a second a line.
+            assert!(began.elapsed() < Duration::from_secs(60));
+            assert!(log.lost() > 0);
+            let (mut seen, mut told) = (0, 0);
+            while seen + told < lines {
+                let text = message(&journal);
+                match text.strip_suffix(" log lines lost: the log did not take them in time") {
+                    Some(number) => told += number.parse::<usize>().unwrap(),
+                    None => seen += 1,
+                }
+            }
+            assert_eq!(seen + told, lines);
+            assert!(told > 0);
+        });
+    }
+
+    #[test]
+    fn a_sink_that_comes_back_is_used_again() {
+        with_journal(|log, socket| {
+            let open = || {
+                let _ = std::fs::remove_file(socket);
+                let journal = std::os::unix::net::UnixDatagram::bind(socket).unwrap();
+                journal.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                journal
+            };
+            let first = open();
+            tracing::info!("one");
+            assert_eq!(message(&first), "one");
+            drop(first);
+            let second = open();
+            tracing::info!("two");
+            assert_eq!(message(&second), "two");
+            assert!(log.flush(Duration::from_secs(20)));
+        });
     }
 }

@@ -2,17 +2,17 @@
 
 use super::{Area, Entry, Record, Settings, Shared, journal};
 use crate::sys::local_time::LocalTime;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
-
-/// Where syslogd listens.
-const SYSLOG: &str = "/dev/log";
 
 /// How long one line may wait for a sink.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -27,6 +27,8 @@ pub(super) fn run(entries: &Receiver<Entry>, shared: &Shared, settings: Settings
             Ok(Entry::Line(record)) => {
                 if !sinks.write(&record) {
                     shared.lost.fetch_add(1, Ordering::Relaxed);
+                } else if shared.lost.load(Ordering::Relaxed) > 0 {
+                    sinks.tell_lost(shared);
                 }
             }
             Ok(Entry::Settings(settings)) => sinks = Sinks::new(*settings),
@@ -55,6 +57,9 @@ struct Sinks {
     pid: u32,
     socket: Option<Socket>,
     next_try: Instant,
+    /// Standard error leads to the journal as well (a unit of systemd's).
+    stderr_is_journal: bool,
+    stderr_stuck: bool,
     files: BTreeMap<Area, BufWriter<File>>,
 }
 
@@ -65,6 +70,8 @@ impl Sinks {
             pid: std::process::id(),
             socket: None,
             next_try: Instant::now(),
+            stderr_is_journal: stderr_is_journal(),
+            stderr_stuck: false,
             files: BTreeMap::new(),
         }
     }
@@ -80,11 +87,25 @@ impl Sinks {
         }
         // Without any sink at all, standard error is better than nothing.
         let nowhere = self.settings.syslog && self.socket.is_none() && self.settings.file.is_none();
-        if self.settings.stderr || nowhere {
+        let twice = self.stderr_is_journal && matches!(self.socket, Some(Socket::Journal(_)));
+        if (self.settings.stderr && !twice) || nowhere {
             let line = format!("{}: {}\n", LocalTime::of(record.time).ctime(), record.text);
-            written |= io::stderr().write_all(line.as_bytes()).is_ok();
+            written |= self.write_stderr(line.as_bytes());
         }
         written || !(self.settings.syslog || self.settings.stderr || self.settings.file.is_some())
+    }
+
+    /// Waits for a reader of standard error a while; one that was not there the last time is not waited for.
+    fn write_stderr(&mut self, line: &[u8]) -> bool {
+        let stderr = io::stderr();
+        let patience = if self.stderr_stuck {
+            PollTimeout::ZERO
+        } else {
+            PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO)
+        };
+        let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        self.stderr_stuck = poll(&mut fds, patience) == Ok(0);
+        !self.stderr_stuck && stderr.lock().write_all(line).is_ok()
     }
 
     fn write_socket(&mut self, record: &Record) -> bool {
@@ -93,7 +114,7 @@ impl Sinks {
                 if Instant::now() < self.next_try {
                     return false;
                 }
-                self.socket = connect();
+                self.socket = connect(&self.settings);
                 if self.socket.is_none() {
                     self.next_try = Instant::now() + RETRY;
                     return false;
@@ -179,16 +200,24 @@ impl Sinks {
     }
 }
 
-fn connect() -> Option<Socket> {
-    let open = |path: &str| -> Option<UnixDatagram> {
+fn connect(settings: &Settings) -> Option<Socket> {
+    let open = |path: &Path| -> Option<UnixDatagram> {
         let socket = UnixDatagram::unbound().ok()?;
         socket.connect(path).ok()?;
         socket.set_write_timeout(Some(PATIENCE)).ok()?;
         Some(socket)
     };
-    open(journal::SOCKET)
+    open(&settings.journal_socket)
         .map(Socket::Journal)
-        .or_else(|| open(SYSLOG).map(Socket::Syslog))
+        .or_else(|| open(&settings.syslog_socket).map(Socket::Syslog))
+}
+
+/// systemd.exec(5): JOURNAL_STREAM names the device and inode of what it has connected to the journal.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    nix::sys::stat::fstat(io::stderr()).is_ok_and(|s| stream == format!("{}:{}", s.st_dev, s.st_ino))
 }
 
 /// `dir/name.log` becomes `dir/name_vrrp_instance.log`.
