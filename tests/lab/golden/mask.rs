@@ -156,6 +156,8 @@ pub fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, usi
     for line in lines {
         if line.starts_with("exit status")
             || line.ends_with(": not yet acted on")
+            // A hint of our own.
+            || line.contains(") strict mode drops packets")
             || OF_PROCESSES.iter().any(|start| line.starts_with(start))
         {
             continue;
