@@ -100,6 +100,8 @@ pub struct Change {
 pub struct Scheduling {
     /// `vrrp_*`.
     pub settings: ProcessSettings,
+    /// Name of the thread, where the file gives one.
+    pub name: Option<String>,
     /// `max_auto_priority`.
     pub max_auto_priority: i32,
     /// `min_auto_priority_delay`, nanoseconds.
@@ -525,6 +527,9 @@ impl Port {
                 }
                 Command::Schedule(scheduling) => {
                     self.watch.configure(&scheduling);
+                    if let Some(name) = &scheduling.name {
+                        crate::process::set_comm(name);
+                    }
                     set_scheduling(&scheduling);
                 }
                 Command::Beat => {

@@ -102,7 +102,7 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
     tell(options, &reading);
     if let Start::Exit(status) = reading.start {
         let name = if status == 2 { "CONFIG" } else { "FATAL" };
-        if status != 6 {
+        if !matches!(status, 0 | 6) {
             tracing::info!(
                 target: "parent",
                 "Keepalived_vrrp exited with permanent error {name}. Terminating"

@@ -205,6 +205,10 @@ impl<'a> Supervisor<'a> {
             reload: Reload::default(),
             ready: false,
         };
+        if let Some(path) = reload::marker(&supervisor.config.globals) {
+            // From a daemon that was killed while it read.
+            reload::unmark(&path);
+        }
         let globals = &supervisor.config.globals;
         supervisor
             .run_script(
@@ -335,9 +339,13 @@ impl<'a> Supervisor<'a> {
     fn apply(&mut self, plan: Plan, first: bool) {
         let config = &self.config;
         let globals = &config.globals;
+        if let Some(name) = &globals.process_name {
+            crate::process::set_comm(name);
+        }
         self.port.send(Command::Schedule(Box::new(Scheduling {
             settings: globals.vrrp_process.clone(),
             max_auto_priority: globals.max_auto_priority,
+            name: vrrp_name(globals),
             late: u64::try_from(globals.min_auto_priority_delay.as_nanos()).unwrap_or(u64::MAX),
         })));
         let (done, finished) = mpsc::channel();
@@ -405,8 +413,16 @@ impl<'a> Supervisor<'a> {
         let _ = sd_notify::notify(&notices);
         let (options, tell) = (self.options.clone(), self.tell.clone());
         let seed = self.config.globals.random_seed;
+        let marker = reload::marker(&self.config.globals);
         let reader = std::thread::Builder::new().name("reload".into()).spawn(move || {
-            let _ = tell.send(Told::Read(Box::new(start::read(&options, seed))));
+            if let Some(path) = &marker {
+                reload::mark(path);
+            }
+            let reading = Box::new(start::read(&options, seed));
+            if let Some(path) = &marker {
+                reload::unmark(path);
+            }
+            let _ = tell.send(Told::Read(reading));
         });
         if let Err(error) = reader {
             tracing::error!(target: "parent", "cannot start a thread to read the configuration: {error}");
@@ -423,7 +439,11 @@ impl<'a> Supervisor<'a> {
             tracing::debug!(target: "parent", "validate conf before Reload");
         }
         if let Some(reason) = reload::refusal(&self.config, &reading, check) {
-            self.refuse(&reason, check).await;
+            if check {
+                let details = reload::save_complaints(&self.config.globals, &reading);
+                tracing::info!(target: "parent", "New config failed validation, see {details} for details");
+            }
+            self.refuse(&reason).await;
             return;
         }
         tracing::info!(target: "vrrp", "Reloading");
@@ -450,11 +470,8 @@ impl<'a> Supervisor<'a> {
         self.apply(plan, false);
     }
 
-    async fn refuse(&mut self, reason: &str, check: bool) {
+    async fn refuse(&mut self, reason: &str) {
         tracing::error!(target: "parent", "{reason}");
-        if check {
-            tracing::info!(target: "parent", "New config failed validation, see the log for details");
-        }
         tracing::info!(
             target: "parent",
             "Reload refused, nothing has changed: the configuration from before stays"
@@ -652,6 +669,12 @@ fn outputs(
             let _ = ended.send(Told::PortEnded);
         }),
     }
+}
+
+/// `process_names`, `vrrp_process_name`.
+fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
+    let default = || globals.process_names.then(|| "keepalived_vrrp".to_owned());
+    globals.vrrp_process_name.clone().or_else(default)
 }
 
 /// What the command line leaves of the configuration.
