@@ -69,6 +69,7 @@ fn main() -> ExitCode {
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
             reload::changes_are_applied_in_place,
+            reload::instances_and_addresses_move_without_a_flap,
         ],
         alone: [
             bad_input::a_few_bad_packets,

@@ -203,3 +203,42 @@ pub fn changes_are_applied_in_place() {
         daemon.log_text()
     );
 }
+
+/// Masters move into a sync group and out of it, an address moves from one to the other: nothing is sent that
+/// was not due, no address leaves the interface.
+pub fn instances_and_addresses_move_without_a_flap() {
+    ours_only("it resets what has moved");
+    let group = "vrrp_sync_group G {\n    group {\n        VI_1\n        VI_2\n    }\n}\n";
+    let of = |first: &[&str], second: &[&str]| {
+        instance("VI_1", 51, 100, first, "") + &instance("VI_2", 52, 100, second, "")
+    };
+    let before = of(&["192.0.2.100/24", "192.0.2.101/24"], &["192.0.2.200/24"]);
+    let after = of(&["192.0.2.100/24"], &["192.0.2.200/24", "192.0.2.101/24"]);
+    let single = Single::new(&before);
+    let mut daemon = single.start();
+    let begin = now_ns();
+    for vip in ["192.0.2.100/24", "192.0.2.101/24", "192.0.2.200/24"] {
+        single.host.wait_address("eth0", vip, true, secs(6.0));
+    }
+    let mut monitor = Monitor::start(&single.host);
+    for configuration in [before.clone() + group, after.clone() + group, after] {
+        single.host.write("keepalived.conf", &configuration);
+        let from = now_ns();
+        daemon.signal(Signal::SIGHUP);
+        daemon.expect("Reload complete", secs(5.0));
+        for vrid in [51, 52] {
+            single
+                .watch
+                .wait_nth("two more adverts", from, 2, secs(5.0), |s| s.is_advert(vrid));
+        }
+    }
+    let touched = monitor.changes(&single.host);
+    assert!(touched.is_empty(), "addresses were touched: {touched:?}");
+    let farewells = single.watch.seen_since(begin);
+    let farewells = farewells
+        .iter()
+        .filter(|s| s.advert().is_some_and(|a| a.priority == 0));
+    assert_eq!(farewells.count(), 0);
+    assert_eq!(daemon.count("Entering MASTER STATE"), 2, "{}", daemon.log_text());
+    assert_eq!(daemon.count("Entering"), 4, "{}", daemon.log_text());
+}
