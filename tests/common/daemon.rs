@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -113,7 +114,7 @@ impl<'a> Start<'a> {
         self
     }
 
-    /// Its standard error is a pipe that nobody reads until [`Daemon::read_log`].
+    /// Its standard error is a pipe of one page that nobody reads until [`Daemon::read_log`].
     pub fn log_unread(mut self) -> Self {
         self.log_read = false;
         self
@@ -161,6 +162,8 @@ impl<'a> Start<'a> {
             });
         } else if self.log_read {
             daemon.read_log();
+        } else if let Some(pipe) = &daemon.unread {
+            fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe of one page");
         }
         daemon
     }
