@@ -4,6 +4,7 @@
 //! The spawner is this program under another name, started before the daemon has any thread; they talk over
 //! a socket pair. It ends when the daemon does.
 
+mod child;
 mod client;
 mod message;
 mod server;

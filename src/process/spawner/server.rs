@@ -1,6 +1,7 @@
 //! The spawner process: one thread, one poll loop.
 
 use super::Ended;
+use super::child::{Plan, pidfd_open, pointers};
 use super::message::{LONGEST, Reply, Request};
 use crate::process::signal;
 use nix::errno::Errno;
@@ -9,11 +10,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{ForkResult, Pid, fork, getppid, pipe2, read, write};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
@@ -459,108 +460,6 @@ impl Child {
     fn signal_group(&self, signal: Signal) {
         let _ = nix::sys::signal::killpg(self.pid, signal);
     }
-}
-
-/// Everything that the child needs, made before the fork: it allocates nothing.
-struct Plan<'a> {
-    program: &'a CString,
-    argv: Vec<*const libc::c_char>,
-    environment: Vec<*const libc::c_char>,
-    uid: u32,
-    gid: u32,
-    groups: &'a [u32],
-    die_with_us: bool,
-    parent: Pid,
-}
-
-impl Plan<'_> {
-    fn become_program(&self, stderr: &OwnedFd) -> ! {
-        let (what, error) = match self.prepare(stderr) {
-            Err(failed) => failed,
-            Ok(()) => {
-                // SAFETY: both arrays end in a null pointer and point into strings that live in the caller;
-                // the program's name is a string of its own.
-                unsafe {
-                    libc::execvpe(
-                        self.program.as_ptr(),
-                        self.argv.as_ptr(),
-                        self.environment.as_ptr(),
-                    );
-                }
-                ("cannot execute", Errno::last())
-            }
-        };
-        for part in [
-            what.as_bytes(),
-            b" ",
-            self.program.as_bytes(),
-            b": ",
-            error.desc().as_bytes(),
-            b"\n",
-        ] {
-            let _ = write(io::stderr(), part);
-        }
-        // SAFETY: ends the process without running what belongs to the parent.
-        unsafe { libc::_exit(127) }
-    }
-
-    fn prepare(&self, stderr: &OwnedFd) -> Result<(), (&'static str, Errno)> {
-        let failed = |what| move |error| (what, error);
-        signal::reset_all();
-        nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(failed("setpgid for"))?;
-        nix::unistd::dup2_stderr(stderr).map_err(failed("dup2 for"))?;
-        // SAFETY: takes numbers only; descriptors from 3 on are closed at exec, whoever made them.
-        unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
-        self.change_user()?;
-        if self.die_with_us {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(failed("prctl for"))?;
-            if getppid() != self.parent {
-                return Err(("no parent for", Errno::ESRCH));
-            }
-        }
-        Ok(())
-    }
-
-    fn change_user(&self) -> Result<(), (&'static str, Errno)> {
-        let failed = |what| (what, Errno::last());
-        // SAFETY: the kernel reads that many numbers during the call. The system calls themselves: there is
-        // one thread, so there is nothing for libc's wrappers to synchronise.
-        let result = unsafe { libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr()) };
-        // SAFETY: these take nothing and return numbers.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        // In a user namespace groups cannot be set; whoever stays who he is does not need it.
-        if result < 0 && (uid, gid) != (self.uid, self.gid) {
-            return Err(failed("setgroups for"));
-        }
-        // SAFETY: takes numbers only.
-        if unsafe { libc::syscall(libc::SYS_setresgid, self.gid, self.gid, self.gid) } < 0 {
-            return Err(failed("setgid for"));
-        }
-        // SAFETY: takes numbers only.
-        if unsafe { libc::syscall(libc::SYS_setresuid, self.uid, self.uid, self.uid) } < 0 {
-            return Err(failed("setuid for"));
-        }
-        Ok(())
-    }
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings
-        .iter()
-        .map(|s| s.as_ptr())
-        .chain([std::ptr::null()])
-        .collect()
-}
-
-fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: takes numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = libc::c_int::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us, close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// To our own standard error, if it takes it at once.
