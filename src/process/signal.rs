@@ -46,7 +46,8 @@ pub(super) fn reset_all() {
     }
 }
 
-/// Ignores every signal that can be ignored, but SIGCHLD.
+/// Ignores every signal that can be ignored, but SIGCHLD, and blocks them all: a signal that comes for a child
+/// before it has its default actions waits until then instead of getting lost.
 pub(super) fn ignore_all() {
     for signal in 1..=libc::SIGRTMAX() {
         let fault = [
@@ -61,5 +62,11 @@ pub(super) fn ignore_all() {
             // SAFETY: SIG_IGN is no handler that could run; signals that cannot be ignored give an error.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
+    }
+    // SAFETY: an all-zero sigset_t is filled before use; the mask is read during the call only.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut mask);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
     }
 }

@@ -173,6 +173,17 @@ fn a_kill_asked_for_is_polite_first() {
 }
 
 #[test]
+fn a_kill_right_after_the_start_is_not_lost() {
+    with_spawner(|spawner, _| async move {
+        for _ in 0..300 {
+            let mut running = spawner.run(sh("exec sleep 600"));
+            running.kill();
+            assert_eq!(running.wait().await.ended, Ended::Signal(15));
+        }
+    });
+}
+
+#[test]
 fn what_a_script_leaves_running_is_left_alone() {
     with_spawner(|spawner, _| async move {
         let directory = tempfile::tempdir().unwrap();
