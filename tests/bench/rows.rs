@@ -388,7 +388,7 @@ fn config_test(which: Which) -> Vec<Value> {
     for n in 0..5000_usize {
         let (interface, vrid) = (n / 250, n % 250 + 1);
         text.push_str(&format!(
-            "vrrp_script check_{n} {{\n    script \"/bin/true {n}\"\n    interval 2\n    weight 5\n}}\n\
+            "vrrp_script check_{n} {{\n    script \"/usr/bin/true {n}\"\n    interval 2\n    weight 5\n}}\n\
              vrrp_instance VI_{n} {{\n    interface eth{interface}\n    virtual_router_id {vrid}\n    priority 100\n    \
              advert_int 1\n    virtual_ipaddress {{\n        {}/32\n    }}\n    track_script {{\n        check_{n}\n    }}\n}}\n",
             vip(n)
