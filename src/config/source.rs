@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub const MAX_LINE: usize = 1022;
 /// Files within files: beyond this an include is an endless one.
 const MAX_DEPTH: usize = 64;
+/// Files read in all: includes that include each other twice grow without bound.
+const MOST_FILES: usize = 10_000;
 
 /// One file that has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,6 +105,7 @@ pub struct FileFault {
 
 struct Open {
     file: u32,
+    path: PathBuf,
     /// Where relative patterns start.
     directory: PathBuf,
     position: usize,
@@ -341,6 +344,16 @@ impl<'h> Source<'h> {
                     fatal,
                 });
             };
+            if self.stack.iter().any(|open| open.path == path) {
+                fault(format!("Configuration file '{name}' includes itself - skipping"));
+                continue;
+            }
+            if self.files.len() >= MOST_FILES {
+                fault(format!(
+                    "Configuration file '{name}' is one of more than {MOST_FILES} - skipping"
+                ));
+                continue;
+            }
             match self.host.status(&path, true) {
                 Ok(status) if status.directory => {
                     fault(format!("Configuration file '{name}' is a directory - skipping"));
@@ -382,6 +395,7 @@ impl<'h> Source<'h> {
             self.stack.push(Open {
                 file: u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX),
                 directory: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+                path,
                 position: 0,
                 line: 0,
                 check: if included { inherited } else { Check::default() },

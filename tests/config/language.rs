@@ -166,12 +166,6 @@ fn a_missing_file_is_no_configuration() {
 }
 
 #[test]
-fn a_file_that_includes_itself_ends() {
-    let reading = test("include keepalived.conf\nbogus\n");
-    assert!(reading.diagnostics.len() > 64);
-}
-
-#[test]
 fn long_lines_and_nuls_are_left_out() {
     let long = "x".repeat(3000);
     let text = format!("{long}\nglobal_defs {{ router_id \0 }}\n");

@@ -79,6 +79,20 @@ fn a_sequence_without_end_is_cut_off() {
     );
 }
 
+#[test]
+fn a_file_that_includes_itself_is_read_once() {
+    let mut host = host();
+    host.file(FILE, "include keepalived.conf\ninclude keepalived.conf\n");
+    let reading = config::read(&host, &ReadOptions::default());
+    assert_eq!(reading.files.len(), 1);
+    assert!(
+        reading
+            .diagnostics
+            .iter()
+            .any(|d| d.text.ends_with("includes itself - skipping"))
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
