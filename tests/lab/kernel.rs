@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::common::daemon::tests_ours;
-use crate::common::{Lab, now_ns, secs};
+use crate::common::{Lab, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 const VIP: &str = "192.0.2.100/24";
@@ -82,7 +82,10 @@ pub fn interface_deleted_and_made_again() {
     let before = index(&single.host);
     single.host.ip("link del eth0");
     daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
-    daemon.expect("Interface eth0 deleted", secs(2.0));
+    // Another thread says this: before the line above, or after it.
+    wait_until("the line about the interface", secs(2.0), || {
+        (daemon.count("Interface eth0 deleted") > 0).then_some(())
+    });
     // Something else may have the index meanwhile.
     single.host.ip("link add spare type bridge");
     let again = now_ns();
