@@ -1,0 +1,113 @@
+//! What the VRRP thread is told, and where it puts what others must do.
+
+use super::super::late::Lateness;
+use super::Scheduling;
+use crate::net::adverts::AdvertSockets;
+use crate::state::InstanceId;
+use crate::state::kernel::KernelRequest;
+use crate::state::notice::Notice;
+use crate::state::notify::Notification;
+use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
+use crate::sys::poll::Waker;
+use crate::vrrp::Event;
+use crate::vrrp::plan::Plan;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+/// A socket pair of the VRRP thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u32);
+
+/// What the VRRP thread is told.
+pub enum Command {
+    /// A new set of groups, at start or from a reload.
+    Apply(Box<Change>),
+    /// A socket has been opened.
+    Open(SocketId, Box<AdvertSockets>),
+    /// A socket is no longer wanted.
+    Close(SocketId),
+    /// The instance uses this socket, or none.
+    Attach(InstanceId, Option<SocketId>),
+    /// An interface, a tracker's verdict, or an answer of the kernel thread.
+    Event(Event),
+    /// Take a snapshot of all groups.
+    Snapshot(mpsc::Sender<Taken>),
+    /// Take a snapshot of all groups, then set their counters to zero.
+    SnapshotAndClear(mpsc::Sender<Taken>),
+    /// Scheduling of this thread.
+    Schedule(Box<Scheduling>),
+    /// Answer: I am alive.
+    Beat,
+    /// Stop: priority 0 and release, then the sender is dropped.
+    Stop {
+        /// `--dont-release-vrrp`.
+        keep: bool,
+        /// Dropped when all is sent.
+        done: mpsc::Sender<()>,
+    },
+    /// The thread ends.
+    End,
+}
+
+/// From a set of groups to the next one, in one step.
+pub struct Change {
+    /// The plan.
+    pub plan: Plan,
+    /// Goes to the kernel thread after the adverts and before the groups' own orders.
+    pub kernel: KernelRequest,
+    /// `-D`.
+    pub detail: bool,
+    /// See [`crate::vrrp::GroupConfig::hold_until`].
+    pub hold_until: u64,
+    /// `log_unknown_vrids`.
+    pub log_unknown: bool,
+    /// Dropped when the step is done.
+    pub done: mpsc::Sender<()>,
+}
+
+/// Groups and instances at one moment, in no particular order.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Sync groups.
+    pub groups: Vec<GroupSnapshot>,
+    /// Instances.
+    pub instances: Vec<InstanceSnapshot>,
+}
+
+/// Where the VRRP thread puts what others must do. None of these may wait.
+pub struct Outputs {
+    /// To the kernel thread.
+    pub kernel: Box<dyn Fn(KernelRequest) + Send>,
+    /// Sockets to close: leaving a group takes the kernel's rtnl lock.
+    pub close: Box<dyn Fn(AdvertSockets) + Send>,
+    /// To the services thread.
+    pub notify: Box<dyn Fn(Notification) + Send>,
+    /// To the log.
+    pub report: Box<dyn Fn(&Notice) + Send>,
+    /// It was late, or a deadline was: somebody else finds out why.
+    pub late: Box<dyn Fn(Lateness) + Send>,
+    /// The thread has ended, for whatever reason.
+    pub ended: Box<dyn Fn() + Send>,
+}
+
+/// Tells the VRRP thread something. Never waits.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) waker: Arc<Waker>,
+    pub(super) beat: Arc<AtomicU64>,
+}
+
+impl Handle {
+    /// Sends a command. A thread that has ended takes none; whoever supervises notices that by its own means.
+    pub fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// Answers to [`Command::Beat`] so far.
+    pub fn beats(&self) -> u64 {
+        self.beat.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,412 @@
+//! The VRRP thread: one timer, the advert sockets, the groups. Nothing on it can wait.
+//!
+//! Each time it wakes: (1) what has arrived on the sockets, at most `AT_ONCE` datagrams each, so that a flood
+//! cannot starve the timer; (2) adverts, then due deadlines, go to the groups' inboxes, and the groups run;
+//! (3) the outbox goes out: datagrams first, one call for each socket, then the log's queue, the kernel thread's
+//! orders and the notifications.
+use super::group_task::{Ledger, Message, Outbox, Shared, TakenSnapshot};
+use super::late::Watch;
+use crate::net::adverts::Buffers;
+use crate::state::kernel::KernelRequest;
+use crate::state::track::{TrackSource, Verdict};
+use crate::state::{GroupId, InstanceId, Interface};
+use crate::sys::clock;
+use crate::sys::poll::Waker;
+use crate::sys::timer::Deadline;
+use crate::vrrp::Event;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::LocalSet;
+
+mod change;
+mod message;
+mod scheduling;
+mod traffic;
+
+use change::Interests;
+pub use message::{Change, Command, Handle, Outputs, SocketId, Taken};
+use scheduling::set_scheduling;
+use traffic::{InstanceEntry, SocketEntry};
+
+pub use scheduling::Scheduling;
+
+/// Datagrams taken from one socket before the others and the timer have their turn.
+const AT_ONCE: usize = 64;
+/// A deadline missed by more than this: everything that has arrived is read before it is believed.
+const LATE: u64 = 5_000_000;
+/// Most datagrams read from one socket then.
+const MOST_WHEN_LATE: usize = 8192;
+
+const KEY_WAKER: u64 = 0;
+const KEY_TIMER: u64 = 1;
+const KEY_SOCKETS: u64 = 2;
+
+/// Says at its end, panic or not, that the thread has ended.
+struct Obituary(Box<dyn Fn() + Send>);
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Starts the thread.
+pub fn start(mut outputs: Outputs) -> io::Result<Handle> {
+    let (commands, inbox) = mpsc::channel();
+    let waker = Arc::new(Waker::new()?);
+    let beat = Arc::new(AtomicU64::new(0));
+    let handle = Handle {
+        commands,
+        waker: waker.clone(),
+        beat: beat.clone(),
+    };
+    let (ready, told) = mpsc::channel();
+    std::thread::Builder::new().name("vrrp".into()).spawn(move || {
+        let _obituary = Obituary(std::mem::replace(&mut outputs.ended, Box::new(|| {})));
+        match Port::new(inbox, waker, beat, outputs) {
+            Ok(port) => {
+                drop(ready);
+                port.run();
+            }
+            Err(error) => {
+                let _ = ready.send(error);
+            }
+        }
+    })?;
+    match told.recv() {
+        Ok(error) => Err(error),
+        Err(_) => Ok(handle),
+    }
+}
+
+struct GroupEntry {
+    inbox: UnboundedSender<Message>,
+    deadline: Option<u64>,
+    interests: Interests,
+    members: Vec<InstanceId>,
+}
+
+struct Port {
+    epoll: Epoll,
+    commands: mpsc::Receiver<Command>,
+    waker: Arc<Waker>,
+    beat: Arc<AtomicU64>,
+    timer: Deadline,
+    outputs: Outputs,
+    runtime: tokio::runtime::Runtime,
+    local: LocalSet,
+    shared: Rc<Shared>,
+    groups: BTreeMap<GroupId, GroupEntry>,
+    instances: BTreeMap<InstanceId, InstanceEntry>,
+    sockets: BTreeMap<SocketId, SocketEntry>,
+    wanted_sockets: BTreeMap<InstanceId, SocketId>,
+    deadlines: BTreeSet<(u64, GroupId)>,
+    interfaces: BTreeMap<String, Arc<Interface>>,
+    verdicts: HashMap<TrackSource, Verdict>,
+    buffers: Buffers,
+    failures: Vec<Event>,
+    watch: Watch,
+    log_unknown: bool,
+    ended: bool,
+}
+
+impl Port {
+    fn new(
+        commands: mpsc::Receiver<Command>,
+        waker: Arc<Waker>,
+        beat: Arc<AtomicU64>,
+        outputs: Outputs,
+    ) -> io::Result<Port> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = Deadline::new()?;
+        epoll.add(waker.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, KEY_WAKER))?;
+        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, KEY_TIMER))?;
+        // It only runs the groups' tasks: readiness and time come from the loop below.
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let shared = Rc::new(Shared {
+            now: Cell::new(clock::now()),
+            pending: Cell::new(0),
+            outbox: RefCell::new(Outbox::default()),
+            ledger: RefCell::new(BTreeMap::<InstanceId, Ledger>::new()),
+        });
+        Ok(Port {
+            epoll,
+            commands,
+            waker,
+            beat,
+            timer,
+            outputs,
+            runtime,
+            local: LocalSet::new(),
+            shared,
+            groups: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            wanted_sockets: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            interfaces: BTreeMap::new(),
+            verdicts: HashMap::new(),
+            buffers: Buffers::default(),
+            failures: Vec::new(),
+            watch: Watch::default(),
+            log_unknown: false,
+            ended: false,
+        })
+    }
+
+    fn run(mut self) {
+        let mut events = [EpollEvent::empty(); 64];
+        while !self.ended {
+            if let Err(error) = self.timer.set(self.deadlines.first().map(|d| d.0)) {
+                tracing::error!(target: "vrrp", "cannot set the timer: {error}");
+            }
+            let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => {
+                    tracing::error!(target: "vrrp", "cannot wait for packets: {error}");
+                    return;
+                }
+            };
+            self.shared.now.set(clock::now());
+            let mut told = false;
+            for event in &events[..ready] {
+                match event.data() {
+                    KEY_WAKER => told = true,
+                    KEY_TIMER => {
+                        self.timer.expired();
+                    }
+                    key => self.receive(SocketId((key - KEY_SOCKETS) as u32), AT_ONCE),
+                }
+            }
+            self.believe_deadlines();
+            self.turn();
+            if told {
+                self.waker.clear();
+                self.obey();
+            }
+        }
+    }
+
+    /// The groups work, and what they want done is done.
+    fn turn(&mut self) {
+        self.run_groups();
+        self.flush();
+        while !self.failures.is_empty() {
+            for event in std::mem::take(&mut self.failures) {
+                self.dispatch(event);
+            }
+            self.run_groups();
+            self.flush();
+        }
+    }
+
+    /// Deadlines that are reached go to their groups. After a late wake-up everything that has arrived
+    /// meanwhile is read first: an advert that lies in a socket has kept its time.
+    fn believe_deadlines(&mut self) {
+        let Some(&(first, _)) = self.deadlines.first() else {
+            return;
+        };
+        let now = self.shared.now.get().mono;
+        if first > now {
+            return;
+        }
+        let late = now - first;
+        if late > LATE {
+            let all: Vec<SocketId> = self.sockets.keys().copied().collect();
+            for socket in all {
+                self.receive(socket, MOST_WHEN_LATE);
+            }
+        }
+        if let Some(lateness) = self.watch.check(late) {
+            (self.outputs.late)(lateness);
+        }
+        while let Some(&(at, group)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop_first();
+            if let Some(entry) = self.groups.get_mut(&group) {
+                entry.deadline = None;
+            }
+            self.tell(group, Message::Event(Event::Tick));
+        }
+    }
+
+    fn tell(&self, group: GroupId, message: Message) {
+        if let Some(entry) = self.groups.get(&group)
+            && entry.inbox.send(message).is_ok()
+        {
+            self.shared.pending.set(self.shared.pending.get() + 1);
+        }
+    }
+
+    fn run_groups(&mut self) {
+        if self.shared.pending.get() == 0 {
+            return;
+        }
+        let shared = self.shared.clone();
+        self.local.block_on(&self.runtime, async move {
+            while shared.pending.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// Datagrams first.
+    fn flush(&mut self) {
+        self.flush_with(None);
+    }
+
+    fn flush_with(&mut self, configure: Option<KernelRequest>) {
+        let mut outbox = self.shared.outbox.take();
+        self.send_datagrams(&mut outbox);
+        for notice in outbox.notices.drain(..) {
+            (self.outputs.report)(&notice);
+        }
+        // After the lines: those that the kernel thread writes about an order follow the one that explains it.
+        for request in configure.into_iter().chain(outbox.kernel.drain(..)) {
+            (self.outputs.kernel)(request);
+        }
+        for notification in outbox.notifications.drain(..) {
+            (self.outputs.notify)(notification);
+        }
+        for (group, deadline) in outbox.deadlines.drain(..) {
+            let Some(entry) = self.groups.get_mut(&group) else {
+                continue;
+            };
+            if entry.deadline == deadline {
+                continue;
+            }
+            if let Some(before) = entry.deadline {
+                self.deadlines.remove(&(before, group));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, group));
+            }
+            entry.deadline = deadline;
+        }
+        for (what, cause) in outbox.panics.drain(..) {
+            tracing::error!(target: "vrrp", VRRP_CAUSE = cause.as_str(), "{what}: {cause}");
+        }
+        outbox.datagrams.clear();
+        // The room that the vectors have grown to is kept for the next round.
+        self.shared.outbox.replace(outbox);
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.shared.now.set(clock::now());
+            match command {
+                Command::Apply(change) => self.apply(*change),
+                Command::Open(id, socket) => self.open(id, socket),
+                Command::Close(id) => self.close(id),
+                Command::Attach(instance, socket) => self.attach(instance, socket),
+                Command::Event(event) => {
+                    self.dispatch(event);
+                    self.turn();
+                }
+                Command::Snapshot(reply) => {
+                    let _ = reply.send(self.snapshot());
+                }
+                Command::SnapshotAndClear(reply) => {
+                    let taken = self.snapshot();
+                    for group in self.groups.keys() {
+                        self.tell(*group, Message::ClearStatistics);
+                    }
+                    self.turn();
+                    let _ = reply.send(taken);
+                }
+                Command::Schedule(scheduling) => {
+                    self.watch.configure(&scheduling);
+                    if let Some(name) = &scheduling.name {
+                        crate::process::set_comm(name);
+                    }
+                    set_scheduling(&scheduling);
+                }
+                Command::Beat => {
+                    self.beat.fetch_add(1, Ordering::Relaxed);
+                }
+                Command::Stop { keep, done } => {
+                    for group in self.groups.keys() {
+                        self.tell(*group, Message::Event(Event::Stop { keep }));
+                    }
+                    self.turn();
+                    drop(done);
+                }
+                Command::End => {
+                    self.ended = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Events that concern several groups are remembered for those that come later.
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Applied { instance, .. }
+            | Event::Packet { instance, .. }
+            | Event::SendFailed { instance, .. } => {
+                if let Some(group) = self.instances.get(&instance).map(|i| i.group) {
+                    self.tell(group, Message::Event(event));
+                }
+            }
+            Event::Interface(interface) => {
+                self.interfaces.insert(interface.name.clone(), interface.clone());
+                for (group, entry) in &self.groups {
+                    if entry.interests.interfaces.contains(&interface.name) {
+                        self.tell(*group, Message::Event(Event::Interface(interface.clone())));
+                    }
+                }
+            }
+            Event::InterfaceGone { index, name } => {
+                self.interfaces.remove(&name);
+                for (group, entry) in &self.groups {
+                    if entry.interests.interfaces.contains(&name) {
+                        let name = name.clone();
+                        self.tell(*group, Message::Event(Event::InterfaceGone { index, name }));
+                    }
+                }
+            }
+            Event::Track { source, verdict } => {
+                self.verdicts.insert(source.clone(), verdict);
+                for (group, entry) in &self.groups {
+                    if entry.interests.trackers.contains(&source) {
+                        let source = source.clone();
+                        self.tell(*group, Message::Event(Event::Track { source, verdict }));
+                    }
+                }
+            }
+            Event::Tick | Event::Reconfigure(_) | Event::Stop { .. } => {}
+        }
+    }
+
+    fn snapshot(&mut self) -> Taken {
+        for group in self.groups.keys() {
+            self.tell(*group, Message::Snapshot);
+        }
+        self.run_groups();
+        let taken: Vec<TakenSnapshot> = std::mem::take(&mut self.shared.outbox.borrow_mut().snapshots);
+        self.turn();
+        let mut all = Taken::default();
+        for group in taken {
+            all.groups.extend(group.group);
+            all.instances.extend(group.instances);
+        }
+        for instance in &mut all.instances {
+            let socket = self.instances.get(&instance.id).and_then(|i| i.socket);
+            if let Some(entry) = socket.and_then(|s| self.sockets.get(&s)) {
+                instance.sockets = Some(entry.socket.fds());
+                instance.statistics.vrid_err = entry.unknown;
+            }
+        }
+        all
+    }
+}

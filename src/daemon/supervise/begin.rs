@@ -1,0 +1,148 @@
+//! Start: the threads, wired together.
+
+use super::super::control::Control;
+use super::super::dumps::Dumps;
+use super::super::kernel::{self, KernelHandle};
+use super::super::late::Pressure;
+use super::super::port::{self, Command, Outputs};
+use super::super::reload;
+use super::super::services::Services;
+use super::super::sockets::Sockets;
+use super::settings::{effective, kernel_settings};
+use super::{Reload, Running, Supervisor, Told};
+use crate::report::lines;
+use crate::state::kernel::KernelReport;
+use crate::state::notice::{Notice, What};
+use crate::vrrp::Event;
+use crate::vrrp::plan::{self};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+impl<'a> Supervisor<'a> {
+    pub(super) async fn start(running: Running<'a>) -> io::Result<Supervisor<'a>> {
+        let Running {
+            options,
+            log,
+            configuration,
+            pid_files,
+            pid_path,
+        } = running;
+        let config = Arc::new(effective(options, configuration));
+        let nothing = config.instances.is_empty();
+        let (tell, told) = unbounded_channel();
+        let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
+        let services: Arc<OnceLock<Services>> = Arc::default();
+        let port = port::start(outputs(&kernel_cell, &services, &tell))?;
+        let sockets = Sockets::new(port.clone());
+        let (kernel, kernel_thread) = {
+            let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
+            kernel::spawn(kernel_settings(&config, options), move |report| match report {
+                KernelReport::Interface(interface) => sockets.interface(interface),
+                KernelReport::InterfaceGone { index, name } => sockets.interface_gone(index, name),
+                KernelReport::Applied { instance, epoch, set } => {
+                    port.send(Command::Event(Event::Applied { instance, epoch, set }));
+                }
+                // The kernel thread has said so and put it back.
+                KernelReport::AddressRestored { .. } | KernelReport::Configured => {}
+                KernelReport::Stopped => {
+                    let _ = tell.send(Told::KernelStopped);
+                }
+            })?
+        };
+        let _ = kernel_cell.set(kernel.clone());
+        sockets.set_kernel(kernel.clone());
+        let control = match Control::open(&pid_path) {
+            Ok(control) => Some(control),
+            Err(error) => {
+                tracing::warn!(
+                    target: "parent",
+                    "`keepalived-rs reload` cannot wait for a verdict: {}: {error}",
+                    super::super::control::path(&pid_path).display()
+                );
+                None
+            }
+        };
+        let mut supervisor = Supervisor {
+            options,
+            log,
+            config,
+            running: plan::Running::default(),
+            port,
+            kernel,
+            kernel_thread,
+            sockets,
+            told,
+            tell,
+            services,
+            control,
+            dumps: Dumps::new(),
+            pid_files,
+            states: BTreeMap::new(),
+            pressure: [Pressure::read(); 2],
+            reload: Reload::default(),
+            ready: false,
+        };
+        if let Some(path) = reload::marker(&supervisor.config.globals) {
+            // From a daemon that was killed while it read.
+            reload::unmark(&path);
+        }
+        let globals = &supervisor.config.globals;
+        supervisor
+            .run_script(
+                "startup",
+                globals.startup_script.as_ref(),
+                globals.startup_script_timeout,
+            )
+            .await;
+        if nothing && !options.all {
+            tracing::info!(target: "parent", "Warning - keepalived has no configuration to run");
+        } else {
+            tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
+        }
+        supervisor.serve(true);
+        let first = plan::plan(&supervisor.running, &supervisor.config);
+        supervisor.apply(first, true);
+        Ok(supervisor)
+    }
+}
+
+pub(super) fn outputs(
+    kernel: &Arc<OnceLock<KernelHandle>>,
+    services: &Arc<OnceLock<Services>>,
+    tell: &UnboundedSender<Told>,
+) -> Outputs {
+    let notifier = services.clone();
+    let (orders, closing) = (kernel.clone(), kernel.clone());
+    let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
+    Outputs {
+        kernel: Box::new(move |request| {
+            if let Some(kernel) = orders.get() {
+                kernel.send(request);
+            }
+        }),
+        close: Box::new(move |sockets| {
+            if let Some(kernel) = closing.get() {
+                kernel.close_sockets(vec![sockets]);
+            }
+        }),
+        notify: Box::new(move |notification| {
+            if let Some(services) = notifier.get() {
+                services.notify(notification);
+            }
+        }),
+        report: Box::new(move |notice: &Notice| {
+            lines::log(notice);
+            if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {
+                let _ = states.send(Told::State(instance.clone(), *state));
+            }
+        }),
+        late: Box::new(move |lateness| {
+            let _ = late.send(Told::Late(lateness));
+        }),
+        ended: Box::new(move || {
+            let _ = ended.send(Told::PortEnded);
+        }),
+    }
+}

@@ -1,0 +1,177 @@
+//! A configuration comes into force, at start and at a reload.
+
+use super::super::port::{Change, Command, Scheduling};
+use super::super::{reload, snapshot, start};
+use super::settings::{effective, hold_until, kernel_instances, kernel_settings, vrrp_name};
+use super::{Supervisor, Told};
+use crate::config::{Class, Reading};
+use crate::state::kernel::KernelRequest;
+use crate::vrrp::plan::{self, Plan};
+use sd_notify::NotifyState;
+use std::sync::{Arc, mpsc};
+
+#[derive(Default)]
+pub(super) struct Reload {
+    pub(super) in_progress: bool,
+    pub(super) queued: bool,
+}
+
+impl Supervisor<'_> {
+    /// Hands a plan to the threads: kernel, sockets, then the groups in one step.
+    pub(super) fn apply(&mut self, plan: Plan, first: bool) {
+        let config = &self.config;
+        let globals = &config.globals;
+        if let Some(name) = &globals.process_name {
+            crate::process::set_comm(name);
+        }
+        self.port.send(Command::Schedule(Box::new(Scheduling {
+            settings: globals.vrrp_process.clone(),
+            max_auto_priority: globals.max_auto_priority,
+            name: vrrp_name(globals),
+            late: u64::try_from(globals.min_auto_priority_delay.as_nanos()).unwrap_or(u64::MAX),
+        })));
+        let (done, finished) = mpsc::channel();
+        let change = Change {
+            kernel: KernelRequest::Configure {
+                instances: kernel_instances(&plan.running),
+                settings: Box::new(kernel_settings(config, self.options)),
+                clean: first,
+            },
+            detail: self.options.detail > 0,
+            hold_until: if first { hold_until(config) } else { 0 },
+            log_unknown: globals.log_unknown_vrids,
+            plan: plan.clone(),
+            done,
+        };
+        self.running = plan.running;
+        let (port, tell) = (self.port.clone(), self.tell.clone());
+        let then = move || {
+            port.send(Command::Apply(Box::new(change)));
+            let waiter = std::thread::Builder::new().name("apply".into()).spawn(move || {
+                // The sender is dropped when the step is done.
+                let _ = finished.recv();
+                let _ = tell.send(Told::Applied);
+            });
+            if let Err(error) = waiter {
+                tracing::error!(target: "parent", "cannot start a thread: {error}");
+            }
+        };
+        let (sockets, running) = (self.sockets.clone(), self.running.clone());
+        let (config, detail) = (self.config.clone(), self.options.detail > 0);
+        let dump = self.options.dump_config;
+        // In the kernel thread's turn: at the start it reports all interfaces before it does anything else.
+        self.kernel.open_sockets(Vec::new(), move |_| {
+            if dump {
+                super::super::dumps::tell_configuration(&snapshot::at_start(
+                    config.clone(),
+                    &sockets.interfaces(),
+                ));
+            }
+            sockets.configure(&running, &config.globals, detail, then)
+        });
+    }
+
+    pub(super) async fn applied(&mut self) {
+        if self.ready {
+            tracing::info!(target: "parent", "Reload complete");
+            self.verdict("done").await;
+            let _ = sd_notify::notify(&[NotifyState::Ready]);
+        } else {
+            self.ready = true;
+            tracing::info!(target: "parent", "Startup complete");
+            let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
+        }
+        self.status(None);
+        self.next_reload();
+    }
+
+    pub(super) fn ask_reload(&mut self) {
+        if self.reload.in_progress || !self.ready {
+            tracing::debug!(target: "parent", "Reload already in progress, request queued");
+            self.reload.queued = true;
+            return;
+        }
+        self.reload.in_progress = true;
+        tracing::info!(target: "parent", "Reloading ...");
+        let mut notices = vec![NotifyState::Reloading];
+        notices.extend(NotifyState::monotonic_usec_now());
+        let _ = sd_notify::notify(&notices);
+        let (options, tell) = (self.options.clone(), self.tell.clone());
+        let seed = self.config.globals.random_seed;
+        let marker = reload::marker(&self.config.globals);
+        let reader = std::thread::Builder::new().name("reload".into()).spawn(move || {
+            if let Some(path) = &marker {
+                reload::mark(path);
+            }
+            let reading = Box::new(start::read(&options, seed));
+            if let Some(path) = &marker {
+                reload::unmark(path);
+            }
+            let _ = tell.send(Told::Read(reading));
+        });
+        if let Err(error) = reader {
+            tracing::error!(target: "parent", "cannot start a thread to read the configuration: {error}");
+            self.reload.in_progress = false;
+        }
+    }
+
+    /// The file has been read: it is refused and nothing changes, or it is applied.
+    pub(super) async fn take(&mut self, reading: Reading) {
+        start::tell(self.options, &reading);
+        let check = self.config.globals.reload_check_config.is_some()
+            || reading.configuration.globals.reload_check_config.is_some();
+        if check {
+            tracing::debug!(target: "parent", "validate conf before Reload");
+        }
+        if let Some(reason) = reload::refusal(&self.config, &reading, check) {
+            if check {
+                let details = reload::save_complaints(&self.config.globals, &reading);
+                tracing::info!(target: "parent", "New config failed validation, see {details} for details");
+            }
+            self.refuse(&reason).await;
+            return;
+        }
+        tracing::info!(target: "vrrp", "Reloading");
+        let warnings = reading
+            .diagnostics
+            .iter()
+            .filter(|d| d.class != Class::Ok)
+            .count();
+        self.config = Arc::new(effective(self.options, reading.configuration));
+        let plan = plan::plan(&self.running, &self.config);
+        let gone: Vec<Arc<str>> = self
+            .states
+            .keys()
+            .filter(|name| !self.config.instances.iter().any(|i| i.name == ***name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.states.remove(&name);
+        }
+        if warnings > 0 {
+            self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
+        }
+        self.serve(false);
+        self.apply(plan, false);
+    }
+
+    pub(super) async fn refuse(&mut self, reason: &str) {
+        tracing::error!(target: "parent", "{reason}");
+        tracing::info!(
+            target: "parent",
+            "Reload refused, nothing has changed: the configuration from before stays"
+        );
+        self.verdict(&format!("refused: {reason}")).await;
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        self.status(Some(&format!("reload refused: {reason}")));
+        self.next_reload();
+    }
+
+    pub(super) fn next_reload(&mut self) {
+        self.reload.in_progress = false;
+        if std::mem::take(&mut self.reload.queued) {
+            tracing::debug!(target: "parent", "Processing queued reload");
+            self.ask_reload();
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The main thread of the running program: it starts the others, hears signals, reloads, and stops them in
+//! order.
+
+use super::control::Control;
+use super::dumps::Dumps;
+use super::kernel::KernelHandle;
+use super::late::{Lateness, Pressure};
+use super::logging::Log;
+use super::port::{Command, Handle, Taken};
+use super::services::{Services, needs_scripts};
+use super::snapshot;
+use super::sockets::Sockets;
+use crate::cli::Options;
+use crate::config::Reading;
+use crate::model::Configuration;
+use crate::process::pidfile::PidFile;
+use crate::process::{self, spawner};
+use crate::state::VrrpState;
+use crate::vrrp::Event;
+use crate::vrrp::plan::{self};
+use sd_notify::NotifyState;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+mod begin;
+mod change;
+mod end;
+mod settings;
+mod signals;
+
+use change::Reload;
+use signals::Signals;
+
+/// What a start has prepared.
+pub(super) struct Running<'a> {
+    pub options: &'a Options,
+    pub log: &'a Log,
+    pub configuration: Configuration,
+    /// Locked until the end.
+    pub pid_files: Vec<PidFile>,
+    pub pid_path: PathBuf,
+}
+
+/// What the main thread is told.
+enum Told {
+    /// The sockets are open and the groups run.
+    Applied,
+    /// A reload's file has been read.
+    Read(Box<Reading>),
+    /// The kernel thread has given everything back.
+    KernelStopped,
+    /// An instance has a new state.
+    State(Arc<str>, VrrpState),
+    /// The VRRP thread was late.
+    Late(Lateness),
+    /// The VRRP thread has ended.
+    PortEnded,
+}
+
+/// Runs until the end; returns the exit status.
+pub(super) fn run(running: Running<'_>) -> i32 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(target: "parent", "cannot start the runtime: {error}");
+            return 1;
+        }
+    };
+    let status = runtime.block_on(async {
+        match Supervisor::start(running).await {
+            Ok(supervisor) => supervisor.supervise().await,
+            Err(error) => {
+                tracing::error!(target: "parent", "cannot start: {error}");
+                // keepalived's status for missing permission.
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    4
+                } else {
+                    1
+                }
+            }
+        }
+    });
+    runtime.shutdown_background();
+    status
+}
+
+struct Supervisor<'a> {
+    options: &'a Options,
+    log: &'a Log,
+    config: Arc<Configuration>,
+    running: plan::Running,
+    port: Handle,
+    kernel: KernelHandle,
+    kernel_thread: JoinHandle<()>,
+    sockets: Sockets,
+    told: UnboundedReceiver<Told>,
+    tell: UnboundedSender<Told>,
+    services: Arc<OnceLock<Services>>,
+    control: Option<Control>,
+    dumps: Dumps,
+    pid_files: Vec<PidFile>,
+    states: BTreeMap<Arc<str>, VrrpState>,
+    /// Counters at the last two beats: the older one is from before whatever has just happened.
+    pressure: [Pressure; 2],
+    reload: Reload,
+    ready: bool,
+}
+
+impl<'a> Supervisor<'a> {
+    async fn supervise(mut self) -> i32 {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(target: "parent", "cannot hear signals: {error}");
+                return self.stop(1).await;
+            }
+        };
+        let watchdog = sd_notify::watchdog_enabled().map(|t| t / 3);
+        let mut beat = tokio::time::interval(watchdog.unwrap_or(Duration::from_secs(3)));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beats = None;
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => {
+                    if !self.options.ignore_sigint {
+                        break;
+                    }
+                }
+                _ = signals.hangup.recv() => self.ask_reload(),
+                _ = signals.data.recv() => self.dump(|dumps, snapshot| dumps.data(snapshot), false),
+                _ = signals.statistics.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, false), false),
+                _ = signals.clear.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, true), true),
+                _ = signals.json.recv() => self.dump(|dumps, snapshot| dumps.json(snapshot), false),
+                _ = signals.child.recv() => process::reap_orphans(),
+                Some(told) = self.told.recv() => {
+                    if matches!(told, Told::PortEnded) {
+                        tracing::error!(target: "parent", "the VRRP thread has ended: stopping");
+                        return self.stop(1).await;
+                    }
+                    self.hear(told).await;
+                }
+                () = accept(&mut self.control) => {}
+                _ = beat.tick() => {
+                    if self.kernel_thread.is_finished() {
+                        tracing::error!(target: "parent", "the kernel thread has ended: stopping");
+                        return self.stop(1).await;
+                    }
+                    // The watchdog is fed only while the VRRP thread answers.
+                    let now = self.port.beats();
+                    if watchdog.is_some() && beats != Some(now) && self.ready {
+                        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+                    }
+                    beats = Some(now);
+                    self.pressure = [self.pressure[1], Pressure::read()];
+                    self.port.send(Command::Beat);
+                }
+            }
+        }
+        self.stop(0).await
+    }
+
+    async fn hear(&mut self, told: Told) {
+        match told {
+            Told::Applied => self.applied().await,
+            Told::Read(reading) => self.take(*reading).await,
+            Told::State(instance, state) => {
+                self.states.insert(instance, state);
+                // Many at once make one line.
+                while let Ok(told) = self.told.try_recv() {
+                    match told {
+                        Told::State(instance, state) => {
+                            self.states.insert(instance, state);
+                        }
+                        other => {
+                            let _ = self.tell.send(other);
+                            break;
+                        }
+                    }
+                }
+                self.status(None);
+            }
+            Told::Late(lateness) => self.explain(&lateness),
+            Told::KernelStopped | Told::PortEnded => {}
+        }
+    }
+
+    /// Gives the configuration to the services, which are started when something needs them.
+    fn serve(&self, first: bool) {
+        if let Some(services) = self.services() {
+            services.configure(self.config.clone(), !first);
+        }
+    }
+
+    /// The services, started if something needs them.
+    fn services(&self) -> Option<&Services> {
+        if self.services.get().is_none() && needs_scripts(&self.config) {
+            let port = self.port.clone();
+            let verdicts = move |source, verdict| port.send(Command::Event(Event::Track { source, verdict }));
+            match spawner::launch().and_then(|spawner| Services::start(spawner, Arc::new(verdicts))) {
+                Ok(services) => drop(self.services.set(services)),
+                Err(error) => {
+                    tracing::error!(target: "parent", "no script can be run: cannot start their process: {error}");
+                }
+            }
+        }
+        self.services.get()
+    }
+
+    /// `startup_script`, `shutdown_script`: awaited; what comes of it changes nothing.
+    async fn run_script(&self, kind: &'static str, script: Option<&crate::model::Command>, limit: Duration) {
+        if let (Some(script), Some(services)) = (script, self.services()) {
+            services.run_script(kind, script, limit).await;
+        }
+    }
+
+    async fn verdict(&mut self, text: &str) {
+        if let Some(control) = &mut self.control {
+            control.tell(text).await;
+        }
+    }
+
+    /// The line that `systemctl status` shows.
+    fn status(&self, news: Option<&str>) {
+        let count = |state| self.states.values().filter(|s| **s == state).count();
+        let all = self.config.instances.len();
+        let mut text = format!(
+            "{all} instance{}: {} master, {} backup, {} fault",
+            if all == 1 { "" } else { "s" },
+            count(VrrpState::Master),
+            count(VrrpState::Backup),
+            count(VrrpState::Fault),
+        );
+        if let Some(news) = news {
+            text = format!("{text}; {}", news.replace('\n', " "));
+        }
+        let _ = sd_notify::notify(&[NotifyState::Status(&text)]);
+    }
+
+    fn explain(&mut self, lateness: &Lateness) {
+        let seconds = Duration::from_nanos(lateness.late);
+        tracing::info!(
+            target: "vrrp",
+            "A thread timer expired {}.{:06} seconds ago",
+            seconds.as_secs(),
+            seconds.subsec_micros()
+        );
+        let before = self.pressure[0];
+        self.pressure = [self.pressure[1], Pressure::read()];
+        tracing::info!(target: "vrrp", "Late: {}", self.pressure[1].explain(before, lateness));
+        if let Some(priority) = lateness.raised {
+            tracing::info!(target: "vrrp", "Set realtime priority {priority}");
+        }
+    }
+
+    /// Takes a snapshot and writes it, both on another thread.
+    fn dump(
+        &self,
+        write: impl FnOnce(&Dumps, &crate::state::snapshot::Snapshot) + Send + 'static,
+        clear: bool,
+    ) {
+        let (reply, answer) = mpsc::channel::<Taken>();
+        self.port.send(if clear {
+            Command::SnapshotAndClear(reply)
+        } else {
+            Command::Snapshot(reply)
+        });
+        let (config, running) = (self.config.clone(), self.running.clone());
+        let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
+        let services = self.services.clone();
+        let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
+            let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
+                tracing::error!(target: "vrrp", "no snapshot: the VRRP thread does not answer");
+                return;
+            };
+            let interfaces = sockets.interfaces();
+            let mut snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
+            if let Some(services) = services.get() {
+                snapshot.scripts = services.scripts();
+            }
+            write(&dumps, &snapshot);
+        });
+        if let Err(error) = writer {
+            tracing::error!(target: "parent", "cannot start a thread to write the dump: {error}");
+        }
+    }
+}
+
+async fn accept(control: &mut Option<Control>) {
+    match control {
+        Some(control) => control.accept().await,
+        None => std::future::pending().await,
+    }
+}

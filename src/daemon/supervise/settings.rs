@@ -1,0 +1,80 @@
+//! What the threads need to know of the configuration.
+
+use crate::cli::Options;
+use crate::model::Configuration;
+use crate::state::InstanceId;
+use crate::state::kernel::{KernelInstance, KernelSettings};
+use crate::sys::clock;
+use crate::vrrp::plan::{self};
+use std::time::Duration;
+
+/// `process_names`, `vrrp_process_name`.
+pub(super) fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
+    let default = || globals.process_names.then(|| "keepalived_vrrp".to_owned());
+    globals.vrrp_process_name.clone().or_else(default)
+}
+
+/// What the command line leaves of the configuration.
+pub(super) fn effective(options: &Options, mut configuration: Configuration) -> Configuration {
+    if !options.vrrp {
+        configuration.instances.clear();
+        configuration.sync_groups.clear();
+    }
+    configuration
+}
+
+pub(super) fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
+    let one = |id: InstanceId, config: &crate::model::Instance| KernelInstance {
+        id,
+        name: config.name.as_str().into(),
+        interface: config.interface.clone(),
+        vips: config.vips.as_slice().into(),
+        excluded_vips: config.excluded_vips.as_slice().into(),
+        accept: config.accept,
+        promote_secondaries: config.promote_secondaries,
+        owner: config.priority == 255,
+    };
+    running.members().map(|(_, m)| one(m.id, &m.config)).collect()
+}
+
+pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> KernelSettings {
+    let globals = &config.globals;
+    let of_instances = config
+        .instances
+        .iter()
+        .flat_map(|instance| &instance.track_interfaces);
+    let of_groups = config
+        .sync_groups
+        .iter()
+        .flat_map(|group| &group.track_interfaces);
+    KernelSettings {
+        tracked_interfaces: of_instances
+            .chain(of_groups)
+            .map(|tracked| tracked.name.clone())
+            .collect(),
+        garp_interval: globals.garp_interval,
+        gna_interval: globals.gna_interval,
+        garp_groups: config.garp_groups.clone(),
+        nftables_table: globals.nftables.clone().unwrap_or_else(|| "keepalived".into()),
+        nftables_priority: globals.nftables_priority,
+        nftables_ifindex: globals.nftables_ifindex,
+        nftables_counters: globals.nftables_counters,
+        command_buffer: globals.netlink_buffers.vrrp_command,
+        monitor_buffer: globals.netlink_buffers.vrrp_monitor,
+        log_addresses: options.address_monitoring,
+    }
+}
+
+/// `vrrp_startup_delay`, and `vrrp_delay_after_boot` which counts from another moment: the longer of both.
+pub(super) fn hold_until(config: &Configuration) -> u64 {
+    let globals = &config.globals;
+    let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    let now = clock::monotonic();
+    let after_boot = nanoseconds(globals.delay_after_boot).saturating_sub(clock::since_boot());
+    let delay = nanoseconds(globals.startup_delay).max(after_boot);
+    if delay == 0 {
+        return 0;
+    }
+    tracing::info!(target: "vrrp", "Delaying startup for {} seconds", Duration::from_nanos(delay).as_secs_f64());
+    now.saturating_add(delay)
+}
