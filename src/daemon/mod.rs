@@ -17,6 +17,7 @@ pub mod services;
 mod snapshot;
 mod sockets;
 mod start;
+mod startup_delay;
 mod supervise;
 
 pub use start::run;

@@ -59,7 +59,7 @@ fn since_epoch(time: Option<SystemTime>) -> Duration {
 }
 
 /// Seconds without needless zeros, as C's `%g`: `1`, `0.5`, `1.25`.
-fn seconds(duration: Duration) -> String {
+pub fn seconds(duration: Duration) -> String {
     let micros = duration.subsec_micros();
     if micros == 0 {
         return duration.as_secs().to_string();

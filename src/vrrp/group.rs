@@ -372,7 +372,8 @@ impl Group {
             self.told = VrrpState::Init;
         }
         self.group = config.group;
-        self.hold_until = config.hold_until;
+        let held = std::mem::replace(&mut self.hold_until, config.hold_until).max(now.mono);
+        let holds = config.hold_until.max(now.mono);
         self.world.interfaces = config.interfaces;
         let addresses = config
             .members
@@ -386,6 +387,7 @@ impl Group {
             match before.iter().position(|known| known.id == member.id) {
                 Some(at) => {
                     let mut kept = before.remove(at);
+                    kept.move_hold(held, holds);
                     kept.reconfigure(member, group.as_deref(), now, out);
                     self.members.push(kept);
                 }

@@ -302,6 +302,20 @@ impl Instance {
         }
     }
 
+    /// The startup delay ends at another moment: a deadline that counts from its end moves along.
+    pub fn move_hold(&mut self, before: u64, after: u64) {
+        if let Some(due) = self
+            .timers
+            .get(Reason::MasterDown)
+            .filter(|due| *due >= before && before != after)
+        {
+            self.timers.set(
+                Reason::MasterDown,
+                due.saturating_sub(before).saturating_add(after),
+            );
+        }
+    }
+
     /// BACKUP: from the start, from FAULT, or beaten as master. `hold`: nothing happens before.
     pub fn become_backup(&mut self, init: bool, cause: &str, hold: u64, now: Now, out: &mut Effects) {
         let before = self.state;

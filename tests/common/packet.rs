@@ -221,6 +221,14 @@ impl Forged {
         }
     }
 
+    /// A right one of version 3, with its interval in hundredths of a second.
+    pub fn version_3(mut self, centiseconds: u8) -> Self {
+        self.version = 3;
+        self.interval = centiseconds;
+        self.cut = self.auth.len();
+        self
+    }
+
     pub fn password(mut self, password: &str) -> Self {
         self.auth_type = 1;
         self.auth = [0; 8];
@@ -251,7 +259,16 @@ impl Forged {
         body.extend_from_slice(&self.auth);
         body.truncate(body.len() - self.cut);
         body.resize(body.len() + self.extra, 0);
-        let sum = checksum(&body) ^ if self.wrong_checksum { 0x1111 } else { 0 };
+        // Version 3 covers the addresses and the length (RFC 9568 5.2.8).
+        let pseudo: Vec<u8> = match self.version {
+            3 => {
+                let length = u16::try_from(body.len()).unwrap_or(0).to_be_bytes();
+                let parts: [&[u8]; 4] = [&self.source.octets(), &self.target.octets(), &[0, 112], &length];
+                parts.concat()
+            }
+            _ => Vec::new(),
+        };
+        let sum = checksum(&[pseudo, body.clone()].concat()) ^ if self.wrong_checksum { 0x1111 } else { 0 };
         if let Some(field) = body.get_mut(6..8) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

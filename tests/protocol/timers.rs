@@ -101,6 +101,29 @@ fn nothing_happens_during_the_startup_delay() {
 }
 
 #[test]
+fn a_reload_moves_the_end_of_the_startup_delay() {
+    let mut config = group_config(2, &[instance("VI_1", 51, 255)]);
+    config.hold_until = 10 * S;
+    let mut solo = Solo::start(config.clone());
+    solo.now = 3 * S;
+    config.hold_until = 12 * S;
+    solo.handle(Event::Reconfigure(Box::new(config.clone())));
+    assert_eq!(due(&solo), 12 * S);
+    config.hold_until = 0;
+    solo.handle(Event::Reconfigure(Box::new(config.clone())));
+    assert_eq!(due(&solo), solo.now);
+    // When it is over, a reload moves nothing.
+    let mut config = group_config(2, &[instance("VI_1", 51, 100)]);
+    config.hold_until = 10 * S;
+    let mut solo = Solo::start(config.clone());
+    solo.now = 11 * S;
+    let before = due(&solo);
+    config.hold_until = 0;
+    solo.handle(Event::Reconfigure(Box::new(config)));
+    assert_eq!(due(&solo), before);
+}
+
+#[test]
 fn announcements_second_burst_and_refresh() {
     let mut config = instance("VI_1", 51, 100);
     config.garp.refresh = Duration::from_secs(60);

@@ -24,6 +24,8 @@ impl Port {
     pub(super) fn apply(&mut self, change: Change) {
         let plan = &change.plan;
         self.log_unknown = change.log_unknown;
+        // Even what the plan keeps is held as long as all others.
+        let held = std::mem::replace(&mut self.hold_until, change.hold_until) != change.hold_until;
         let mut leaving: BTreeMap<GroupId, Vec<InstanceId>> = BTreeMap::new();
         for (instance, (from, _)) in &plan.moved {
             leaving.entry(*from).or_default().push(*instance);
@@ -44,7 +46,7 @@ impl Port {
             ended.push(*id);
         }
         for (group, fate) in plan.running.groups.iter().zip(&plan.groups) {
-            if *fate == Fate::Change {
+            if *fate == Fate::Change || held && *fate == Fate::Keep {
                 for member in &group.members {
                     if let Some(member) = detached.remove(&member.id) {
                         self.tell(group.id, Message::Attach(member));
@@ -76,7 +78,7 @@ impl Port {
             }
         }
         self.run_groups();
-        self.flush_with(Some(change.kernel));
+        self.flush_with(change.kernel);
         self.turn();
         drop(change.done);
     }

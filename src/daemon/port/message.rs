@@ -53,8 +53,9 @@ pub enum Command {
 pub struct Change {
     /// The plan.
     pub plan: Plan,
-    /// Goes to the kernel thread after the adverts and before the groups' own orders.
-    pub kernel: KernelRequest,
+    /// Goes to the kernel thread after the adverts and before the groups' own orders; at the start it has it
+    /// already.
+    pub kernel: Option<KernelRequest>,
     /// `-D`.
     pub detail: bool,
     /// See [`crate::vrrp::GroupConfig::hold_until`].

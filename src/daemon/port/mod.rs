@@ -113,6 +113,7 @@ struct Port {
     failures: Vec<Event>,
     watch: Watch,
     log_unknown: bool,
+    hold_until: u64,
     ended: bool,
 }
 
@@ -156,6 +157,7 @@ impl Port {
             failures: Vec::new(),
             watch: Watch::default(),
             log_unknown: false,
+            hold_until: 0,
             ended: false,
         })
     }

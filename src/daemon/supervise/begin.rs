@@ -82,6 +82,7 @@ impl<'a> Supervisor<'a> {
             states: BTreeMap::new(),
             pressure: [Pressure::read(); 2],
             reload: Reload::default(),
+            startup_delay: Default::default(),
             ready: false,
         };
         if let Some(path) = reload::marker(&supervisor.config.globals) {

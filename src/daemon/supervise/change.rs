@@ -2,7 +2,7 @@
 
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{reload, snapshot, start};
-use super::settings::{effective, hold_until, kernel_instances, kernel_settings, vrrp_name};
+use super::settings::{effective, kernel_instances, kernel_settings, vrrp_name};
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
 use crate::state::kernel::KernelRequest;
@@ -31,14 +31,19 @@ impl Supervisor<'_> {
             late: u64::try_from(globals.min_auto_priority_delay.as_nanos()).unwrap_or(u64::MAX),
         })));
         let (done, finished) = mpsc::channel();
+        let mut kernel = Some(KernelRequest::Configure {
+            instances: kernel_instances(&plan.running),
+            settings: Box::new(kernel_settings(config, self.options)),
+            clean: first,
+        });
+        if first && let Some(request) = kernel.take() {
+            // What an earlier run left behind goes before anything starts, and is told before it.
+            self.kernel.send(request);
+        }
         let change = Change {
-            kernel: KernelRequest::Configure {
-                instances: kernel_instances(&plan.running),
-                settings: Box::new(kernel_settings(config, self.options)),
-                clean: first,
-            },
+            kernel,
             detail: self.options.detail > 0,
-            hold_until: if first { hold_until(config) } else { 0 },
+            hold_until: self.startup_delay.configure(globals),
             log_unknown: globals.log_unknown_vrids,
             plan: plan.clone(),
             done,

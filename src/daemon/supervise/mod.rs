@@ -10,6 +10,7 @@ use super::port::{Command, Handle, Taken};
 use super::services::{Services, needs_scripts};
 use super::snapshot;
 use super::sockets::Sockets;
+use super::startup_delay::StartupDelay;
 use crate::cli::Options;
 use crate::config::Reading;
 use crate::model::Configuration;
@@ -108,6 +109,7 @@ struct Supervisor<'a> {
     /// Counters at the last two beats: the older one is from before whatever has just happened.
     pressure: [Pressure; 2],
     reload: Reload,
+    startup_delay: StartupDelay,
     ready: bool,
 }
 

@@ -4,9 +4,7 @@ use crate::cli::Options;
 use crate::model::Configuration;
 use crate::state::InstanceId;
 use crate::state::kernel::{KernelInstance, KernelSettings};
-use crate::sys::clock;
 use crate::vrrp::plan::{self};
-use std::time::Duration;
 
 /// `process_names`, `vrrp_process_name`.
 pub(super) fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
@@ -63,18 +61,4 @@ pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> Kern
         monitor_buffer: globals.netlink_buffers.vrrp_monitor,
         log_addresses: options.address_monitoring,
     }
-}
-
-/// `vrrp_startup_delay`, and `vrrp_delay_after_boot` which counts from another moment: the longer of both.
-pub(super) fn hold_until(config: &Configuration) -> u64 {
-    let globals = &config.globals;
-    let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-    let now = clock::monotonic();
-    let after_boot = nanoseconds(globals.delay_after_boot).saturating_sub(clock::since_boot());
-    let delay = nanoseconds(globals.startup_delay).max(after_boot);
-    if delay == 0 {
-        return 0;
-    }
-    tracing::info!(target: "vrrp", "Delaying startup for {} seconds", Duration::from_nanos(delay).as_secs_f64());
-    now.saturating_add(delay)
 }

@@ -334,28 +334,42 @@ impl Desired {
         }
         owned.epoch = epoch;
         owned.announce = announce;
-        let name = &owned.config.name;
-        let again = std::mem::replace(&mut owned.claimed, true);
-        if !again {
-            for address in owned.addresses.iter() {
-                *self.wanted.entry(Key::of(address)).or_default() += 1;
-            }
-            if owned.drops() {
-                out.push(Outcome::Block {
-                    addresses: owned.addresses.clone(),
-                });
-            }
+        if std::mem::replace(&mut owned.claimed, true) {
+            self.claim_again(id, epoch, announce);
+            return;
         }
-        // When it is claimed again, its new configuration has been told.
-        if !again {
-            if owned.drops() {
-                debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
-            }
-            setting_lines(owned);
+        for address in owned.addresses.iter() {
+            *self.wanted.entry(Key::of(address)).or_default() += 1;
         }
+        if owned.drops() {
+            let name = &owned.config.name;
+            out.push(Outcome::Block {
+                addresses: owned.addresses.clone(),
+            });
+            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+        }
+        setting_lines(owned);
         // What a release before it has not removed yet is not removed: it is wanted again.
-        self.claims.retain(|job| job.instance != id);
         self.claims.push_back(claim_job(id, owned));
+    }
+
+    /// A claim after a reload: its new configuration has been told, and the work for it has begun or is done.
+    fn claim_again(&mut self, id: InstanceId, epoch: u64, announce: u32) {
+        if let Some(job) = self.claims.iter_mut().find(|job| job.instance == id) {
+            job.epoch = epoch;
+            job.announce = announce;
+            return;
+        }
+        let Some(owned) = self.instances.get(&id) else {
+            return;
+        };
+        let missing = |address: &&Address| !owned.set.contains(&Key::of(address));
+        let job = Job {
+            addresses: owned.addresses.iter().filter(missing).cloned().collect(),
+            excluded_from: None,
+            ..claim_job(id, owned)
+        };
+        self.claims.push_back(job);
     }
 
     /// Removes them. Overtakes every claim, and ends an unfinished one of the same instance.

@@ -132,6 +132,31 @@ fn stale_epochs_change_nothing() {
 }
 
 #[test]
+fn a_reload_announces_once_whenever_the_claim_that_follows_comes() {
+    for slices_before in [0, 1, 8] {
+        let mut desired = started(vec![instance(1, 0..4)]);
+        let mut out = Vec::new();
+        desired.claim(InstanceId(1), 1, 5, &mut out);
+        work(&mut desired, 64, 0);
+        desired.configure(vec![instance(1, 0..6)], false, &table(), &mut out);
+        let mut outcomes = Vec::new();
+        for _ in 0..slices_before {
+            outcomes.extend(work(&mut desired, 2, 0).1);
+        }
+        desired.claim(InstanceId(1), 2, 5, &mut out);
+        while !desired.is_idle() {
+            outcomes.extend(work(&mut desired, 2, 0).1);
+        }
+        let announced = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Announce { .. }))
+            .count();
+        assert_eq!(announced, 6, "{slices_before} slices before the claim");
+        assert_eq!(applied(&outcomes).last(), Some(&(1, 2, 6)));
+    }
+}
+
+#[test]
 fn an_address_goes_with_the_last_instance_that_has_it() {
     let mut desired = started(vec![instance(1, 0..2), instance(2, 1..3)]);
     let mut out = Vec::new();
