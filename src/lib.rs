@@ -5,12 +5,13 @@
 //! | floor | rooms |
 //! | --- | --- |
 //! | 4 | `daemon` (the running program), `tools` (what runs beside it) |
-//! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others) |
+//! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others), `checkers` (looks at real servers) |
 //! | 2 | `config` (text to model), `vrrp` (the protocol), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
 //! | 1 | `model` (the configuration), `state` (what happens), `wire` (bytes and packets) |
 
 #![warn(missing_docs)]
 
+pub mod checkers;
 pub mod cli;
 pub mod config;
 pub mod daemon;

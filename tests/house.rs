@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("model", 1),
     ("state", 1),
     ("wire", 1),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("net", 3),
     ("track", 3),
     ("notify", 3),
+    ("checkers", 3),
     ("daemon", 4),
     ("tools", 4),
 ];
