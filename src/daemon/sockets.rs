@@ -377,7 +377,8 @@ fn buffer(instance: &Instance, globals: &Globals) -> u32 {
         };
         let authentication = if instance.version == Version::V2 { 8 } else { 0 };
         let addresses = u32::try_from(instance.vips.len()).unwrap_or(255).min(255);
-        header + 8 + addresses * address + authentication
+        let trailer = if instance.auth_hmac.is_some() { 28 } else { 0 };
+        header + 8 + addresses * address + authentication + trailer
     };
     let one = match globals.rx_buffers_policy {
         RxBufferPolicy::Default => return 0,

@@ -11,6 +11,7 @@ pub mod globals;
 pub mod lvs;
 pub mod route;
 pub mod script;
+pub mod secret;
 pub mod track;
 pub mod vrrp;
 

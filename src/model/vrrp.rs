@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::route::{Family, Route, Rule};
 use super::script::NotifyScripts;
+use super::secret::{Key, Password};
 use super::track::Tracked;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -44,24 +45,34 @@ pub enum Authentication {
     #[default]
     None,
     /// `auth_type PASS`: eight bytes in the clear, padded with zeros.
-    Pass([u8; 8]),
+    Pass(Password),
     /// `auth_type AH`: IPsec AH with HMAC-MD5-96 (not yet sent or accepted).
-    Ah([u8; 8]),
+    Ah(Password),
 }
 
 /// `auth_hmac`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthHmac {
     /// Key id and key, 32 to 64 bytes.
-    pub keys: Vec<(u8, Vec<u8>)>,
+    pub keys: Vec<(u8, Key)>,
     /// `active_key`.
     pub active_key: u8,
-    /// `time_window`, seconds.
+    /// `time_window`, seconds; without meaning when `monotonic`.
     pub time_window: u32,
     /// `anti_replay monotonic`.
     pub monotonic: bool,
     /// `mode`.
     pub mode: HmacMode,
+}
+
+impl AuthHmac {
+    /// The key with this id.
+    pub fn key(&self, id: u8) -> Option<&Key> {
+        self.keys
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, key)| key)
+    }
 }
 
 /// `auth_hmac` `mode`.

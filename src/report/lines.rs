@@ -280,6 +280,19 @@ fn write_odd(f: &mut fmt::Formatter<'_>, n: &str, peer: &Peer, odd: &Odd) -> fmt
             write!(f, "({n}) received a {got} auth from {peer}, expecting {want}!")
         }
         Odd::Password => write!(f, "({n}) received an invalid passwd from {peer}!"),
+        Odd::HmacMissing => write!(f, "({n}) missing authentication trailer from {peer}"),
+        Odd::HmacMalformed => write!(f, "({n}) malformed authentication trailer from {peer}"),
+        Odd::HmacKey(id) => write!(f, "({n}) unknown authentication key id {id} from {peer}"),
+        Odd::HmacWrong => write!(f, "({n}) invalid authentication HMAC from {peer}"),
+        Odd::HmacStale { skew, window } => write!(
+            f,
+            "({n}) stale authentication trailer from {peer}, clock skew {skew} sec exceeds window {window} sec"
+        ),
+        Odd::HmacReplayed => write!(f, "({n}) replayed authentication trailer from {peer}"),
+        Odd::HmacSkew { skew, window } => write!(
+            f,
+            "({n}) authentication clock skew {skew} sec from {peer} approaching window {window} sec"
+        ),
         Odd::IntervalV2 { ours, theirs } => {
             write!(
                 f,

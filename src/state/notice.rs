@@ -237,6 +237,30 @@ pub enum Odd {
     },
     /// Wrong password.
     Password,
+    /// No `auth_hmac` trailer, and one is required.
+    HmacMissing,
+    /// A trailer of an unknown type.
+    HmacMalformed,
+    /// Made with a key that is not ours.
+    HmacKey(u8),
+    /// Its code is wrong.
+    HmacWrong,
+    /// Made at another time.
+    HmacStale {
+        /// Their clock against ours, seconds.
+        skew: i64,
+        /// `time_window`, seconds.
+        window: u32,
+    },
+    /// Seen before.
+    HmacReplayed,
+    /// Accepted, but the clocks drift apart.
+    HmacSkew {
+        /// Their clock against ours, seconds.
+        skew: i64,
+        /// `time_window`, seconds.
+        window: u32,
+    },
     /// VRRPv2: not our interval, seconds.
     IntervalV2 {
         /// Ours.
@@ -325,6 +349,13 @@ impl Odd {
             Odd::VipMissing { .. } => 15,
             Odd::NotAPeer => 16,
             Odd::TtlRange { .. } => 17,
+            Odd::HmacMissing => 18,
+            Odd::HmacMalformed => 19,
+            Odd::HmacKey(_) => 20,
+            Odd::HmacWrong => 21,
+            Odd::HmacStale { .. } => 22,
+            Odd::HmacReplayed => 23,
+            Odd::HmacSkew { .. } => 24,
         }
     }
 }

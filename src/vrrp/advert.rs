@@ -3,9 +3,9 @@
 use super::group::Datagram;
 use crate::model::Instance;
 use crate::model::route::Family;
-use crate::model::vrrp::{Authentication, UnicastChecksum, Version};
+use crate::model::vrrp::{Authentication, HmacMode, UnicastChecksum, Version};
 use crate::wire::vrrp::{Interval, Repr, field};
-use crate::wire::{PROTOCOL_VRRP, auth, checksum, ipv4};
+use crate::wire::{PROTOCOL_VRRP, auth, checksum, ipv4, trailer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,14 +28,8 @@ impl Prebuilt {
         *self = Prebuilt::default();
     }
 
-    /// The datagrams with this priority; none without a source address.
-    pub fn get(
-        &mut self,
-        config: &Instance,
-        source: Option<IpAddr>,
-        old_checksum: bool,
-        priority: u8,
-    ) -> &[Datagram] {
+    /// Makes the datagrams with this priority; none without a source address.
+    pub fn build(&mut self, config: &Instance, source: Option<IpAddr>, old_checksum: bool, priority: u8) {
         if self.source != source || self.old_checksum != old_checksum || self.datagrams.is_empty() {
             self.source = source;
             self.old_checksum = old_checksum;
@@ -48,6 +42,39 @@ impl Prebuilt {
                 patch(datagram, priority);
             }
         }
+    }
+
+    /// Puts the trailer of this advert behind the message. The trailer does not depend on the destination, and
+    /// is the same for all peers.
+    pub fn sign(&mut self, trailer: impl FnOnce(IpAddr, &[u8]) -> Option<[u8; trailer::LENGTH]>) {
+        let split = |datagram: &Datagram| {
+            let start = message_at(datagram);
+            (
+                start,
+                datagram.bytes.len().saturating_sub(trailer::LENGTH).max(start),
+            )
+        };
+        let Some(first) = self.datagrams.first() else {
+            return;
+        };
+        let (start, end) = split(first);
+        let Some(trailer) = first
+            .bytes
+            .get(start..end)
+            .and_then(|message| trailer(first.source, message))
+        else {
+            return;
+        };
+        for datagram in &mut self.datagrams {
+            let (_, end) = split(datagram);
+            if let Some(place) = datagram.bytes.get_mut(end..).and_then(<[u8]>::first_chunk_mut) {
+                *place = trailer;
+            }
+        }
+    }
+
+    /// The datagrams as they are now.
+    pub fn datagrams(&self) -> &[Datagram] {
         &self.datagrams
     }
 }
@@ -65,7 +92,7 @@ pub(super) fn centiseconds(interval: Duration) -> u16 {
 fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) -> Vec<Datagram> {
     let ipv6 = config.family == Family::Inet6;
     let (auth_type, auth_data) = match &config.authentication {
-        Authentication::Pass(data) if config.version == Version::V2 => (auth::TYPE_PASS, *data),
+        Authentication::Pass(data) if config.version == Version::V2 => (auth::TYPE_PASS, *data.expose()),
         _ => (auth::TYPE_NONE, [0; auth::LENGTH]),
     };
     let repr = Repr {
@@ -84,6 +111,10 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
         auth_type,
         auth_data,
     };
+    let trailer = match &config.auth_hmac {
+        Some(hmac) if hmac.mode != HmacMode::ReceiveOnly => trailer::LENGTH,
+        _ => 0,
+    };
     let old = old_checksum || config.unicast_checksum == UnicastChecksum::Old;
     let one = |destination: IpAddr, ttl: u8| {
         let pseudo_destination = if config.unicast && old && !ipv6 {
@@ -98,6 +129,8 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
             (!plain).then_some((source, pseudo_destination)),
             &mut message,
         );
+        // Room for what signs it: not part of the checksum, but of the length.
+        message.resize(message.len() + trailer, 0);
         let mut bytes = Vec::with_capacity(ipv4::LENGTH + message.len());
         if let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) {
             let header = ipv4::Repr {
@@ -131,13 +164,18 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
     }
 }
 
-/// Puts another priority in; the checksum is brought up to date (RFC 1624).
-fn patch(datagram: &mut Datagram, priority: u8) {
-    let start = if datagram.source.is_ipv4() {
+/// Where the VRRP message begins: the kernel makes the header of IPv6.
+fn message_at(datagram: &Datagram) -> usize {
+    if datagram.source.is_ipv4() {
         ipv4::LENGTH
     } else {
         0
-    };
+    }
+}
+
+/// Puts another priority in; the checksum is brought up to date (RFC 1624).
+fn patch(datagram: &mut Datagram, priority: u8) {
+    let start = message_at(datagram);
     let Some(message) = datagram
         .bytes
         .get_mut(start..)

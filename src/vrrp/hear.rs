@@ -18,8 +18,10 @@ impl Instance {
         if !master && self.state != VrrpState::Backup {
             return Heard::Nothing;
         }
+        let age = Duration::from_nanos(now.mono.saturating_sub(packet.arrival));
         let context = Context {
             source: self.source,
+            wall: now.wall.checked_sub(age).unwrap_or(now.wall),
             check_addresses: master || !self.config.skip_check_adv_addr || self.master != Some(packet.source),
         };
         let mut odd = Vec::new();
@@ -28,7 +30,7 @@ impl Instance {
             context,
             packet,
             &mut self.statistics,
-            &mut self.old_checksum,
+            &mut self.memory,
             &mut odd,
         );
         let peer = packet.source;

@@ -16,7 +16,9 @@ use super::advert::Prebuilt;
 use super::announce::AnswerLimit;
 use super::event::{Effect, Effects};
 use super::group::{Datagram, Member, Reason};
+use super::hmac::Sequence;
 use super::priority::{self, Contribution, OWNER};
+use super::receive::Memory;
 use super::timers::Timers;
 use super::tracking::{self, Tracker, World};
 use crate::model;
@@ -84,7 +86,8 @@ pub(super) struct Instance {
     pub set: Vec<bool>,
     pub statistics: Statistics,
     pub prebuilt: Prebuilt,
-    pub old_checksum: bool,
+    pub memory: Memory,
+    pub sequence: Sequence,
     pub answers: AnswerLimit,
 }
 
@@ -140,7 +143,8 @@ impl Instance {
             set: vec![false; config.vips.len() + config.excluded_vips.len()],
             statistics: Statistics::default(),
             prebuilt: Prebuilt::default(),
-            old_checksum: false,
+            memory: Memory::default(),
+            sequence: Sequence::default(),
             answers: AnswerLimit::default(),
             config,
         }
@@ -175,7 +179,7 @@ impl Instance {
         self.scripts = Arc::new(config.notify.clone());
         self.prebuilt.invalidate();
         if before.unicast_checksum != config.unicast_checksum || before.unicast != config.unicast {
-            self.old_checksum = false;
+            self.memory.old_checksum = false;
         }
         if before.priority != config.priority {
             self.owner_reduced = false;
@@ -462,8 +466,17 @@ impl Instance {
 
     /// The packets of one advert.
     pub fn datagrams(&mut self, priority: u8) -> &[Datagram] {
-        self.prebuilt
-            .get(&self.config, self.last_source, self.old_checksum, priority)
+        let Instance {
+            config,
+            prebuilt,
+            sequence,
+            ..
+        } = self;
+        prebuilt.build(config, self.last_source, self.memory.old_checksum, priority);
+        if let (Some(hmac), Some((_, wall))) = (&config.auth_hmac, self.last_sent) {
+            prebuilt.sign(|source, message| sequence.sign(hmac, wall, source, message));
+        }
+        prebuilt.datagrams()
     }
 
     fn claim(&mut self, now: Now, out: &mut Effects) {

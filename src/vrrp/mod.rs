@@ -9,6 +9,7 @@ mod announce;
 pub mod event;
 pub mod group;
 mod hear;
+mod hmac;
 mod instance;
 pub mod plan;
 mod priority;

@@ -2,14 +2,16 @@
 
 use super::advert::{centiseconds, seconds};
 use super::event::Received;
+use super::hmac::{Marks, Signed};
 use crate::model::Instance;
 use crate::model::route::Family;
 use crate::model::vrrp::{Authentication, UnicastChecksum, Version};
 use crate::state::Statistics;
 use crate::state::notice::Odd;
 use crate::wire::vrrp::{HEADER, Packet, TYPE_ADVERTISEMENT};
-use crate::wire::{auth, ipv4};
+use crate::wire::{auth, ipv4, trailer};
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 /// What the checks depend on beside the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,17 @@ pub(super) struct Context {
     pub source: Option<IpAddr>,
     /// The address list is compared with ours.
     pub check_addresses: bool,
+    /// The wall clock when the packet arrived.
+    pub wall: SystemTime,
+}
+
+/// What packets have taught us that later ones depend on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    /// A peer uses the old unicast checksum.
+    pub old_checksum: bool,
+    /// `auth_hmac`: when each sender last signed.
+    pub marks: Marks,
 }
 
 /// An advert that passed.
@@ -34,13 +47,13 @@ pub(super) struct Advert {
 }
 
 /// Checks a packet. What is odd goes to `odd`, also when the packet is accepted. `Err` leaves state and
-/// timers as they are. `old_checksum` is set when a peer turns out to use the old unicast checksum.
+/// timers as they are.
 pub(super) fn check(
     config: &Instance,
     context: Context,
     received: &Received,
     statistics: &mut Statistics,
-    old_checksum: &mut bool,
+    memory: &mut Memory,
     odd: &mut Vec<Odd>,
 ) -> Result<Advert, ()> {
     let ipv6 = config.family == Family::Inet6;
@@ -59,6 +72,7 @@ pub(super) fn check(
     // version that is told and counted (4).
     let ip = if ipv6 { 0 } else { ipv4::LENGTH };
     let mut message = &*received.message;
+    let mut trailer = None;
     let Ok(packet) = Packet::new(message) else {
         let length = Odd::Length {
             got: ip + message.len(),
@@ -77,6 +91,12 @@ pub(super) fn check(
                 .is_some_and(|total| usize::from(total) == ip + want);
         if padded {
             message = message.get(..want).unwrap_or(message);
+        } else if let Some((front, last)) = message.split_last_chunk::<{ trailer::LENGTH }>()
+            && config.auth_hmac.is_some()
+            && front.len() == want
+        {
+            message = front;
+            trailer = Some(last);
         } else if message.len() != want {
             let length = Odd::Length {
                 got: ip + message.len(),
@@ -103,7 +123,26 @@ pub(super) fn check(
         return refuse(version, &mut statistics.version_err);
     }
 
-    // 6. Authentication (5, the auth_hmac trailer, does not exist yet).
+    // 5. The trailer of auth_hmac.
+    let mut drift = None;
+    if let Some(hmac) = &config.auth_hmac {
+        let signed = Signed {
+            source: received.source,
+            message,
+            trailer,
+            wall: context.wall,
+        };
+        let peers = config.unicast.then_some(&*config.peers);
+        match super::hmac::check(hmac, signed, peers, &mut memory.marks) {
+            Ok(odd) => drift = odd,
+            Err(reason) => {
+                let counter = super::hmac::counter(&reason, statistics);
+                return refuse(reason, counter);
+            }
+        }
+    }
+
+    // 6. Authentication.
     if config.version == Version::V2 && !ipv6 {
         let (want, password) = match &config.authentication {
             Authentication::None => (auth::TYPE_NONE, None),
@@ -117,7 +156,7 @@ pub(super) fn check(
         if got != want {
             return refuse(Odd::AuthType { got, want }, &mut statistics.authtype_mismatch);
         }
-        if password.is_some_and(|password| !auth::same(password, packet.auth_data())) {
+        if password.is_some_and(|password| !auth::same(password.expose(), packet.auth_data())) {
             return refuse(Odd::Password, &mut statistics.auth_failure);
         }
     }
@@ -141,10 +180,9 @@ pub(super) fn check(
     }
 
     // 9. IPv4 total length.
-    if let Some(header) = received
-        .total_length
-        .filter(|total| !ipv6 && usize::from(*total) != ip + message.len())
-    {
+    if let Some(header) = received.total_length.filter(|total| {
+        !ipv6 && usize::from(*total) != ip + message.len() + trailer.map_or(0, |trailer| trailer.len())
+    }) {
         let length = Odd::TotalLength {
             header,
             got: ip + received.message.len(),
@@ -170,12 +208,23 @@ pub(super) fn check(
         }
     }
 
+    odd.extend(drift);
+
     // 11. Checksum; the kernel does IPv6.
     let unicast_destination = received
         .destination
         .or(if config.unicast { context.source } else { None });
     let destination = unicast_destination.unwrap_or(config.multicast_group);
-    if !ipv6 && !checksum_ok(config, packet, received.source, destination, old_checksum, odd) {
+    if !ipv6
+        && !checksum_ok(
+            config,
+            packet,
+            received.source,
+            destination,
+            &mut memory.old_checksum,
+            odd,
+        )
+    {
         statistics.checksum_err += 1;
         odd.push(Odd::Checksum {
             version: config.version.number(),

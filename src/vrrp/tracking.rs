@@ -3,7 +3,7 @@
 
 use super::priority::{Contribution, OWNER};
 use crate::model::route::Family;
-use crate::model::vrrp::{Authentication, HmacMode};
+use crate::model::vrrp::Authentication;
 use crate::model::{Instance, SyncGroup, Tracked};
 use crate::state::Interface;
 use crate::state::notice::Fault;
@@ -293,11 +293,7 @@ fn not_yet_acted_on(config: &Instance) -> Option<&'static str> {
     if matches!(config.authentication, Authentication::Ah(_)) {
         return Some("auth_type AH");
     }
-    config
-        .auth_hmac
-        .as_ref()
-        .filter(|hmac| hmac.mode != HmacMode::ReceiveOnly)
-        .map(|_| "auth_hmac")
+    None
 }
 
 /// The source address of adverts (behaviour: the configured one; else the first IPv4 address of the interface,

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod checksum;
 pub mod ipv4;
 pub mod ndp;
+pub mod trailer;
 pub mod vrrp;
 
 /// IP protocol number of VRRP.

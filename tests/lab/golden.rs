@@ -13,6 +13,7 @@ use super::common::{Daemon, Host, Lab, Which, secs, wait_until};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// `SIGRTMIN+2`, which asks for the JSON file.
@@ -57,6 +58,9 @@ impl Case {
                 fs::copy(&file, &to).expect("own file");
                 if to.extension().is_some_and(|extension| extension == "sh") {
                     executable(&to);
+                }
+                if to.extension().is_some_and(|extension| extension == "key") {
+                    fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("own file");
                 }
             }
             for script in ["notify.sh", "fifo.sh"] {
@@ -171,7 +175,6 @@ fn inputs(case: &str) -> Vec<PathBuf> {
 }
 
 fn executable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("own file");
 }
 
@@ -374,6 +377,11 @@ pub fn all_global_definitions() {
 /// 19-groups-delays-linkbeat.
 pub fn paces_and_delays() {
     dumps_of_masters("19-groups-delays-linkbeat", &["VI_1"]);
+}
+
+/// 11-auth-hmac.
+pub fn hmac() {
+    masters("11-auth-hmac", &["VI_1"]);
 }
 
 /// 20-strict.

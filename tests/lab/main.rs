@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod auth;
 mod bad_input;
 mod golden;
 mod impaired;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
             interop::unicast,
             interop::frr_version_3_ipv4,
             interop::frr_version_3_ipv6,
+            auth::hmac_wrong_key_replay_and_rotation,
+            auth::hmac_permissive_obeys_who_does_not_sign,
             process::refuses_to_start_beside_a_running_one,
             process::background_mode_writes_pid_files_first,
             process::killed_and_restarted_leaves_no_address_twice,
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
             golden::version_3_ipv6,
             golden::unicast,
             golden::labels_and_excluded_addresses,
+            golden::hmac,
             golden::link_down,
             golden::thirty_addresses,
             golden::bad_packets,

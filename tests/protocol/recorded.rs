@@ -1,6 +1,7 @@
 //! What keepalived sent and logged, and what ours makes of the same configuration.
 
 use crate::lab::{MS, S, Solo, advert_of, at, group_config, instance, interface, lines, vip};
+use keepalived_rs::model::secret::Password;
 use keepalived_rs::model::vrrp::{Authentication, InitialState, Instance, UnicastPeer, Version};
 use keepalived_rs::state::notify::{NotifyKind, Subject};
 use keepalived_rs::state::track::{TrackSource, Verdict};
@@ -42,7 +43,7 @@ fn link() -> Arc<Interface> {
 #[test]
 fn adverts_byte_for_byte() {
     let mut v2 = instance("V2", 51, 150);
-    v2.authentication = Authentication::Pass(*b"s3cret12");
+    v2.authentication = Authentication::Pass(Password::new(*b"s3cret12"));
     v2.vips = vec![vip("192.0.2.100"), vip("192.0.2.101")];
     let mut v3 = instance("V3", 61, 150);
     v3.version = Version::V3;

@@ -1,6 +1,7 @@
 //! Bad packets: what is refused, counted, said, and that none of it moves a timer.
 
 use crate::lab::{MS, S, Solo, advert_of, group_config, instance, instance6};
+use keepalived_rs::model::secret::Password;
 use keepalived_rs::model::vrrp::{Authentication, UnicastChecksum, UnicastPeer, Version};
 use keepalived_rs::state::{InstanceId, Statistics, VrrpState};
 use keepalived_rs::vrrp::{Effect, Received};
@@ -128,7 +129,7 @@ fn state(solo: &Solo) -> VrrpState {
 fn recorded_instance() -> keepalived_rs::model::Instance {
     let mut config = instance("VI_1", 51, 100);
     config.vips = vec![crate::lab::vip("192.0.2.100")];
-    config.authentication = Authentication::Pass(*b"s3cret12");
+    config.authentication = Authentication::Pass(Password::new(*b"s3cret12"));
     config
 }
 

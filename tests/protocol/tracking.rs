@@ -2,6 +2,7 @@
 
 use crate::alone::*;
 use crate::lab::{S, Solo, advert_of, group_config, instance, instance6, interface};
+use keepalived_rs::model::secret::Password;
 use keepalived_rs::model::vrrp::{Authentication, Version};
 use keepalived_rs::state::track::{TrackSource, Verdict};
 use keepalived_rs::state::{InstanceId, VrrpState};
@@ -291,7 +292,7 @@ fn the_source_address() {
 #[test]
 fn ah_is_not_acted_on_and_does_not_fight_its_peers() {
     let mut config = instance("VI_1", 51, 100);
-    config.authentication = Authentication::Ah(*b"s3cret12");
+    config.authentication = Authentication::Ah(Password::new(*b"s3cret12"));
     let solo = start(&config);
     assert_eq!(now(&solo).state, VrrpState::Fault);
     assert_eq!(

@@ -453,10 +453,12 @@ fn authentication(draft: &mut Draft, context: &mut Context) {
         Some("Cannot use AH authentication with IPv6. ignoring")
     } else if given.auth_pass.is_none() {
         Some("Authentication specified but no password given. Ignoring")
+    } else if given.hmac.is_some() {
+        Some("auth_type cannot be used with auth_hmac. Ignoring auth_type")
     } else {
         None
     };
-    match (refusal, given.auth_pass) {
+    match (refusal, given.auth_pass.take()) {
         (None, Some(password)) => {
             instance.authentication = match kind {
                 AuthType::Pass => Authentication::Pass(password),

@@ -6,6 +6,7 @@ use crate::config::line::Line;
 use crate::model::Address;
 use crate::model::route::Family;
 use crate::model::script::NotifyScripts;
+use crate::model::secret::Password;
 use crate::model::vrrp::{Accept, Authentication, Garp, InitialState, Instance, UnicastChecksum, Version};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +45,7 @@ pub(super) struct Given {
     pub strict: Option<bool>,
     pub accept: Option<Accept>,
     pub auth_type: Option<AuthType>,
-    pub auth_pass: Option<[u8; 8]>,
+    pub auth_pass: Option<Password>,
     pub hmac: Option<super::hmac::HmacDraft>,
     pub garp: GivenGarp,
     pub xmit_base: bool,

@@ -5,8 +5,10 @@ use super::field::{u8_in, u32_in};
 use super::{Context, Flow};
 use crate::config::diagnostic::Class;
 use crate::config::line::Line;
+use crate::model::secret::Key;
 use crate::model::vrrp::{AuthHmac, HmacMode};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Largest key file.
 const KEY_FILE: usize = 140;
@@ -14,7 +16,7 @@ const KEY_FILE: usize = 140;
 /// The block while it is being read.
 #[derive(Debug, Default)]
 pub(super) struct HmacDraft {
-    keys: Vec<(u8, Vec<u8>)>,
+    keys: Vec<(u8, Key)>,
     active: Option<u8>,
     window: Option<u32>,
     monotonic: bool,
@@ -48,11 +50,11 @@ pub(super) fn keyword(draft: &mut Draft, keyword: &str, line: &Line, context: &m
                 return Flow::Continue;
             }
             match key(&name, secret, line, context) {
-                Ok(key) if (32..=64).contains(&key.len()) => hmac.keys.push((id, key)),
+                Ok(key) if (32..=64).contains(&key.expose().len()) => hmac.keys.push((id, key)),
                 Ok(key) => {
                     let text = format!(
                         "({name}) auth_hmac key {id} is {} bytes long, must be between 32 and 64 - ignoring",
-                        key.len()
+                        key.expose().len()
                     );
                     say(2, text, context);
                 }
@@ -98,18 +100,19 @@ pub(super) fn keyword(draft: &mut Draft, keyword: &str, line: &Line, context: &m
     Flow::Continue
 }
 
-fn key(name: &str, secret: &str, line: &Line, context: &mut Context) -> Result<Vec<u8>, String> {
+fn key(name: &str, secret: &str, line: &Line, context: &mut Context) -> Result<Key, String> {
     if let Some(digits) = secret.strip_prefix("hex:") {
-        let digits: Vec<u8> = digits
+        let digits: Zeroizing<Vec<u8>> = digits
             .chars()
             .filter(|c| !c.is_whitespace())
             .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
             .collect::<Option<_>>()
+            .map(Zeroizing::new)
             .ok_or("is not hexadecimal")?;
         if !digits.len().is_multiple_of(2) {
             return Err("has an odd number of hexadecimal digits".to_owned());
         }
-        return Ok(digits.chunks(2).map(|p| p[0] << 4 | p[1]).collect());
+        return Ok(Key::new(digits.chunks(2).map(|p| p[0] << 4 | p[1]).collect()));
     }
     if let Some(path) = secret.strip_prefix("file:") {
         let path = context.host.current_directory().join(Path::new(path));
@@ -131,6 +134,7 @@ fn key(name: &str, secret: &str, line: &Line, context: &mut Context) -> Result<V
         let bytes = context
             .host
             .read(&path)
+            .map(Zeroizing::new)
             .map_err(|e| format!("file cannot be read ({})", crate::config::source::reason(&e)))?;
         if bytes.len() > KEY_FILE {
             return Err("file is too large".to_owned());
@@ -139,9 +143,9 @@ fn key(name: &str, secret: &str, line: &Line, context: &mut Context) -> Result<V
             .iter()
             .rposition(|b| !b.is_ascii_whitespace())
             .map_or(0, |i| i + 1);
-        return Ok(bytes[..end].to_vec());
+        return Ok(Key::new(bytes[..end].to_vec()));
     }
-    Ok(secret.as_bytes().to_vec())
+    Ok(Key::new(secret.as_bytes().to_vec()))
 }
 
 /// The end of the block.
@@ -167,11 +171,17 @@ pub(super) fn end(draft: &mut Draft, context: &mut Context) {
 
 /// The block as the model has it; `interval` is the advertisement interval in whole seconds.
 pub(super) fn complete(draft: HmacDraft, interval: u64, strict: bool) -> AuthHmac {
-    let derived = u32::try_from(interval.saturating_mul(3)).unwrap_or(300);
+    let derived = if draft.monotonic {
+        0
+    } else {
+        u32::try_from(interval.saturating_mul(3))
+            .unwrap_or(300)
+            .clamp(5, 300)
+    };
     AuthHmac {
         active_key: draft.active.unwrap_or(0),
         keys: draft.keys,
-        time_window: draft.window.unwrap_or(derived.clamp(5, 300)),
+        time_window: draft.window.unwrap_or(derived),
         monotonic: draft.monotonic,
         mode: if strict { HmacMode::Enforce } else { draft.mode },
     }

@@ -13,6 +13,7 @@ use crate::config::line::Line;
 use crate::config::number;
 use crate::model::globals::DynamicInterfaces;
 use crate::model::route::Family;
+use crate::model::secret::Password;
 use crate::model::vrrp::{
     Accept, GarpGroup, InitialState, InterfaceDelay, LinkbeatInterface, SyncGroup, TrackGroup,
     UnicastChecksum, UnicastPeer, Version,
@@ -20,6 +21,7 @@ use crate::model::vrrp::{
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
+use zeroize::Zeroize;
 
 /// Longest interface name.
 pub(super) const INTERFACE_NAME: usize = 15;
@@ -430,7 +432,8 @@ fn authentication(draft: &mut Draft, keyword: &str, line: &Line, context: &mut C
             for (to, from) in password.iter_mut().zip(bytes) {
                 *to = *from;
             }
-            draft.given.auth_pass = Some(password);
+            draft.given.auth_pass = Some(Password::new(password));
+            password.zeroize();
         }
     }
     Flow::Continue

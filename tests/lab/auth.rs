@@ -1,0 +1,180 @@
+//! Who may speak: adverts that are signed with `auth_hmac`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+
+use crate::common::daemon::ours_only;
+use crate::common::observe::packet_socket;
+use crate::common::{Daemon, Host, now_ns, secs, wait_until};
+use crate::pair::{Single, instance, start};
+
+const ETHERNET_AND_IP: usize = 34;
+const TRAILER: usize = 28;
+
+/// An instance that advertises each half second; `hmac` are the lines of the block.
+fn signed(priority: u8, hmac: &str) -> String {
+    let more = format!("version 3\n    advert_int 0.5\n    auth_hmac {{\n{hmac}\n    }}");
+    instance("VI_1", 51, priority, &["192.0.2.100/24"], &more)
+}
+
+const OLD: &str = "key 1 0123456789abcdef0123456789abcdef";
+const NEW: &str = "key 2 file:/run/vrrp-key";
+
+/// The file of the new key, as systemd places a credential: for its owner only.
+fn key_file(host: &Host) {
+    let path = host.run_file("vrrp-key");
+    fs::write(&path, "a key from a file, of some 40 characters\n").expect("own file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("own file");
+}
+
+fn reload(host: &Host, daemon: &mut Daemon, configuration: &str) {
+    host.write("keepalived.conf", configuration);
+    daemon.skip_log();
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("Reload complete", secs(5.0));
+}
+
+/// The trailers that this host has sent since then.
+fn trailers(lab: &Single, source: [u8; 4], from: i64) -> Vec<Vec<u8>> {
+    let frames = lab.watch.frames();
+    let ours = frames.iter().filter(|frame| {
+        frame.at >= from && frame.bytes.get(26..30) == Some(&source) && frame.bytes.get(23) == Some(&112)
+    });
+    ours.map(|frame| {
+        let total = usize::from(frame.bytes[16]) << 8 | usize::from(frame.bytes[17]);
+        assert_eq!(total, 20 + 12 + TRAILER, "total length");
+        frame.bytes[ETHERNET_AND_IP + 12..][..TRAILER].to_vec()
+    })
+    .collect()
+}
+
+fn statistic(host: &Host, daemon: &Daemon, line: &str) -> u64 {
+    let path = host.tmp().join("keepalived.stats");
+    let _ = fs::remove_file(&path);
+    daemon.signal(Signal::SIGUSR2);
+    let text = wait_until("the statistics", secs(3.0), || {
+        fs::read_to_string(&path)
+            .ok()
+            .filter(|text| text.contains("Priority Zero"))
+    });
+    let value = text
+        .lines()
+        .find_map(|l| l.trim().strip_prefix(line)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {line:?} in:\n{text}"))
+}
+
+/// Two that share a key are not moved by a third with another key and a higher priority, nor by their own adverts
+/// sent again; the key is changed on both, one after the other, and nothing moves.
+pub fn hmac_wrong_key_replay_and_rotation() {
+    ours_only("Debian's keepalived has no auth_hmac");
+    let both = format!("{OLD}\n{NEW}");
+    let lab = Single::new(&signed(150, &format!("{both}\nactive_key 1")));
+    let two = lab.peer("two", 2, &signed(100, &format!("{both}\nactive_key 1")));
+    let other = "key 1 fedcba9876543210fedcba9876543210\nactive_key 1";
+    let stranger = lab.peer("stranger", 3, &signed(200, other));
+    key_file(&lab.host);
+    key_file(&two);
+
+    let begun = now_ns();
+    let mut master = lab.start();
+    master.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+    let mut backup = start(&two);
+    backup.expect("(VI_1) master set to 192.0.2.1", secs(4.0));
+
+    // Another key: both sides refuse the other.
+    let mut third = start(&stranger);
+    third.expect("(VI_1) invalid authentication HMAC from 192.0.2.1", secs(4.0));
+    third.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+    master.expect("(VI_1) invalid authentication HMAC from 192.0.2.3", secs(4.0));
+    backup.expect("(VI_1) invalid authentication HMAC from 192.0.2.3", secs(4.0));
+    assert!(statistic(&lab.host, &master, "Invalid HMAC:") > 0);
+    assert_eq!(third.stop(), Some(0));
+
+    // What was heard before, sent again by somebody else.
+    let frames = lab.watch.frames();
+    let old = frames
+        .iter()
+        .find(|frame| frame.bytes.get(26..30) == Some(&[192, 0, 2, 1]) && frame.bytes.get(23) == Some(&112))
+        .expect("an advert of the master");
+    stranger.space().run(|| {
+        let socket = packet_socket("eth0");
+        socket.send(&old.bytes).expect("it is sent");
+    });
+    backup.expect("(VI_1) replayed authentication trailer from 192.0.2.1", secs(3.0));
+    assert_eq!(statistic(&two, &backup, "Replay:"), 1);
+
+    // The new key becomes the active one on each, then the old one goes. Each sender's stamps grow all the time.
+    for step in [format!("{both}\nactive_key 2"), format!("{NEW}\nactive_key 2")] {
+        reload(&two, &mut backup, &signed(100, &step));
+        reload(&lab.host, &mut master, &signed(150, &step));
+    }
+    let changed = now_ns();
+    let sent = wait_until("adverts with the new key", secs(4.0), || {
+        Some(trailers(&lab, [192, 0, 2, 1], changed)).filter(|sent| sent.len() > 2)
+    });
+    assert!(
+        sent.iter().all(|trailer| trailer[..4] == [1, 2, 0, 0]),
+        "{sent:?}"
+    );
+    let mut all = trailers(&lab, [192, 0, 2, 1], begun);
+    all.retain(|trailer| *trailer != old.bytes[ETHERNET_AND_IP + 12..][..TRAILER]);
+    assert!(
+        all.windows(2).all(|pair| pair[0][4..12] < pair[1][4..12]),
+        "{all:?}"
+    );
+
+    assert_eq!(master.count("Entering"), 2, "{}", master.log_text());
+    assert_eq!(backup.count("Entering"), 1, "{}", backup.log_text());
+    master.never("unknown authentication key");
+    backup.never("unknown authentication key");
+    for (daemon, host) in [(&mut backup, &two), (&mut master, &lab.host)] {
+        assert_eq!(statistic(host, daemon, "Unknown Key:"), 0);
+        assert_eq!(daemon.stop(), Some(0));
+    }
+}
+
+/// While some sign and some do not yet: `permissive` obeys both, `enforce` only those that sign.
+pub fn hmac_permissive_obeys_who_does_not_sign() {
+    ours_only("Debian's keepalived has no auth_hmac");
+    let plain = instance(
+        "VI_1",
+        51,
+        150,
+        &["192.0.2.100/24"],
+        "version 3\n    advert_int 0.5",
+    );
+    let lab = Single::new(&plain);
+    let block = |mode: &str| signed(100, &format!("{OLD}\nactive_key 1\nmode {mode}"));
+    let two = lab.peer("two", 2, &block("permissive"));
+
+    let mut master = lab.start();
+    master.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+    let mut backup = start(&two);
+    backup.expect("(VI_1) master set to 192.0.2.1", secs(4.0));
+    assert_eq!(statistic(&two, &backup, "Missing:"), 0);
+
+    // Receiving only: it signs nothing, so that the plain one understands it.
+    reload(&two, &mut backup, &block("receive-only"));
+    assert_eq!(master.stop(), Some(0));
+    backup.expect("(VI_1) Entering MASTER STATE", secs(4.0));
+    let mut master = lab.start();
+    master.expect(
+        "received lower priority (100) advert from 192.0.2.2 - discarding",
+        secs(4.0),
+    );
+    master.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+    backup.expect("(VI_1) Entering BACKUP STATE", secs(3.0));
+    master.never("too long");
+
+    // Required: the one that does not sign is nobody.
+    reload(&two, &mut backup, &block("enforce"));
+    backup.expect("(VI_1) missing authentication trailer from 192.0.2.1", secs(3.0));
+    backup.expect("(VI_1) Entering MASTER STATE", secs(4.0));
+    master.expect(
+        "(VI_1) vrrp packet from 192.0.2.2 too long, length 60 and expect 32",
+        secs(3.0),
+    );
+    assert!(statistic(&two, &backup, "Missing:") > 0);
+}
