@@ -2,6 +2,7 @@
 //! lines, and reports its verdicts; what follows from a verdict is not its business.
 
 pub mod connect;
+mod misc;
 mod probe;
 pub mod schedule;
 mod tcp;
@@ -26,6 +27,8 @@ pub struct Job {
     pub virtual_server: String,
     /// As it prints in log lines.
     pub real_server: String,
+    /// `weight` of the real server: what `misc_dynamic` counts from.
+    pub weight: u32,
     /// `checker_log_all_failures`, or `log_all_failures` of the checker.
     pub log_all_failures: bool,
     /// Where it stands at the start ([`Standing::new`], or what its predecessor left), and from then on.
@@ -73,6 +76,11 @@ async fn run(desk: Desk) {
     let checker = desk.job.checker.clone();
     match &checker.kind {
         CheckerKind::Tcp(connection) => probe::repeat(desk, tcp::Tcp(connection)).await,
+        CheckerKind::Misc {
+            command,
+            timeout,
+            dynamic,
+        } => probe::repeat(desk, misc::Misc::new(command, *timeout, *dynamic)).await,
         _ => std::future::pending().await,
     }
 }

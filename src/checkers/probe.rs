@@ -3,18 +3,22 @@
 use super::schedule::{Step, Turn};
 use super::{Desk, random};
 use crate::state::check::CheckVerdict;
+use tokio::time::Instant;
 use tracing::info;
 
 /// A question to a server, and keepalived's words for the answers.
 pub(super) trait Probe {
+    /// The next attempt counts from the start of this one, not from its end.
+    const FROM_START: bool = false;
+
     /// Asks once. Bounded in time and memory.
     async fn attempt(&mut self, desk: &Desk) -> Attempt;
 
     /// The line when the server is up: first verdict or change.
     fn up(&self, desk: &Desk) -> Option<String>;
 
-    /// The line about one failed attempt, with `log_all_failures`. `last`: it counts.
-    fn attempt_failed(&self, desk: &Desk, failure: &Failure, last: bool) -> Option<String>;
+    /// The line about one failed attempt, with `log_all_failures`; `turn` is what it came to.
+    fn attempt_failed(&self, desk: &Desk, failure: &Failure, turn: Turn) -> Option<String>;
 
     /// The line when it is down.
     fn down(&self, desk: &Desk, failure: &Failure, retries: Option<u32>) -> String;
@@ -23,14 +27,14 @@ pub(super) trait Probe {
 /// What came of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// The service answers.
-    Good,
+    /// The service answers; with what this adds to the weight of the real server.
+    Good(Option<i64>),
     /// It does not.
     Bad(Failure),
     /// Nothing was learned about the server.
     Postponed {
-        /// keepalived's line.
-        line: &'static str,
+        /// keepalived's line, if it has one.
+        line: Option<&'static str>,
         /// Why.
         why: String,
     },
@@ -55,58 +59,76 @@ impl Failure {
 }
 
 /// Runs a checker until nobody listens.
-pub(super) async fn repeat(mut desk: Desk, mut probe: impl Probe) {
+pub(super) async fn repeat<P: Probe>(mut desk: Desk, mut probe: P) {
     tokio::time::sleep(desk.schedule.first(random())).await;
     let mut postponed = None;
     while !desk.reports.is_closed() {
-        let delay = match probe.attempt(&desk).await {
-            Attempt::Good => {
-                postponed = None;
-                take(&mut desk, &probe, None)
-            }
-            Attempt::Bad(failure) => {
-                postponed = None;
-                take(&mut desk, &probe, Some(&failure))
-            }
+        let start = Instant::now();
+        let attempt = probe.attempt(&desk).await;
+        let step = match &attempt {
+            Attempt::Good(weight) => good(&mut desk, &probe, *weight),
+            Attempt::Bad(failure) => bad(&mut desk, &probe, failure),
             Attempt::Postponed { line, why } => {
-                if postponed.as_ref() != Some(&why) {
-                    info!(target: "checkers", "{line}");
-                    let job = &desk.job;
-                    let keyword = job.checker.kind.keyword();
-                    info!(target: "checkers", "{keyword} of {} could not run: {why}", job.real_server);
+                if postponed.as_ref() != Some(why) {
+                    postpone(&desk, *line, why);
                 }
-                postponed = Some(why);
-                desk.schedule.delay_loop
+                Step {
+                    delay: desk.schedule.delay_loop,
+                    turn: Turn::Same,
+                }
             }
         };
-        tokio::time::sleep(delay).await;
+        postponed = match attempt {
+            Attempt::Postponed { why, .. } => Some(why),
+            _ => None,
+        };
+        if P::FROM_START && !matches!(step.turn, Turn::Retry { .. }) {
+            tokio::time::sleep_until(start + step.delay).await;
+        } else {
+            tokio::time::sleep(step.delay).await;
+        }
     }
 }
 
-fn take(desk: &mut Desk, probe: &impl Probe, failure: Option<&Failure>) -> std::time::Duration {
+fn good(desk: &mut Desk, probe: &impl Probe, weight: Option<i64>) -> Step {
+    let schedule = desk.schedule;
+    let step = {
+        let mut standing = desk.standing();
+        standing.weight = weight.unwrap_or(0);
+        schedule.take(&mut standing, true)
+    };
+    if step.turn == Turn::Up
+        && let Some(line) = probe.up(desk)
+    {
+        info!(target: "checkers", "{line}");
+    }
+    desk.report(weight.map_or(CheckVerdict::Up, CheckVerdict::Weight));
+    step
+}
+
+fn bad(desk: &mut Desk, probe: &impl Probe, failure: &Failure) -> Step {
     let tells_all = desk.tells_all();
     let schedule = desk.schedule;
-    let Step { delay, turn } = schedule.take(&mut desk.standing(), failure.is_none());
-    if let (true, Some(failure)) = (tells_all, failure) {
-        let last = matches!(turn, Turn::Down { .. });
-        if let Some(line) = probe.attempt_failed(desk, failure, last) {
-            info!(target: "checkers", "{line}");
-        }
+    let step = schedule.take(&mut desk.standing(), false);
+    if tells_all && let Some(line) = probe.attempt_failed(desk, failure, step.turn) {
+        info!(target: "checkers", "{line}");
     }
-    match (turn, failure) {
-        (Turn::Up, _) => {
-            if let Some(line) = probe.up(desk) {
-                info!(target: "checkers", "{line}");
-            }
-            desk.report(CheckVerdict::Up);
-        }
-        (Turn::Down { retries }, Some(failure)) => {
-            info!(target: "checkers", "{}", probe.down(desk, failure, retries));
-            desk.report(CheckVerdict::Down {
-                reason: failure.reason.clone(),
-            });
-        }
-        _ => {}
+    if let Turn::Down { retries } = step.turn {
+        desk.standing().weight = 0;
+        info!(target: "checkers", "{}", probe.down(desk, failure, retries));
+        desk.report(CheckVerdict::Down {
+            reason: failure.reason.clone(),
+        });
     }
-    delay
+    step
+}
+
+/// Says why nothing was learned about the server.
+fn postpone(desk: &Desk, line: Option<&'static str>, why: &str) {
+    if let Some(line) = line {
+        info!(target: "checkers", "{line}");
+    }
+    let job = &desk.job;
+    let keyword = job.checker.kind.keyword();
+    info!(target: "checkers", "{keyword} of {} could not run: {why}", job.real_server);
 }

@@ -3,6 +3,7 @@
 use super::Desk;
 use super::connect::{self, ConnectError};
 use super::probe::{Attempt, Failure, Probe};
+use super::schedule::Turn;
 use crate::model::lvs::Connection;
 
 pub(super) struct Tcp<'a>(pub &'a Connection);
@@ -10,9 +11,9 @@ pub(super) struct Tcp<'a>(pub &'a Connection);
 impl Probe for Tcp<'_> {
     async fn attempt(&mut self, _: &Desk) -> Attempt {
         match connect::tcp(self.0).await {
-            Ok(_) => Attempt::Good,
+            Ok(_) => Attempt::Good(None),
             Err(ConnectError::Socket(error)) => Attempt::Postponed {
-                line: "TCP connect fail to create socket. Rescheduling.",
+                line: Some("TCP connect fail to create socket. Rescheduling."),
                 why: error.to_string(),
             },
             Err(error @ ConnectError::Timeout(_)) => Attempt::Bad(Failure::new("timeout", error.to_string())),
@@ -24,7 +25,7 @@ impl Probe for Tcp<'_> {
         Some(format!("TCP connection to {} success.", desk.job.real_server))
     }
 
-    fn attempt_failed(&self, desk: &Desk, failure: &Failure, _: bool) -> Option<String> {
+    fn attempt_failed(&self, desk: &Desk, failure: &Failure, _: Turn) -> Option<String> {
         Some(format!(
             "TCP connection to {} {}.",
             desk.job.real_server, failure.text

@@ -1,4 +1,5 @@
 //! Checkers against servers on this machine: what they say and report, word for word.
 
+mod misc;
 mod support;
 mod tcp;

@@ -84,6 +84,7 @@ pub fn job(checker: Checker) -> Job {
         virtual_server: VS.to_owned(),
         real_server: RS.to_owned(),
         means: Means::default(),
+        weight: 10,
         feed: Feed::None,
     }
 }
