@@ -460,6 +460,7 @@ mod tests {
             group: None,
             members: groups[0].members(),
             interfaces: BTreeMap::from([("eth0".to_owned(), Arc::new(interface()))]),
+            verdicts: BTreeMap::new(),
             detail: false,
             hold_until: 0,
         };

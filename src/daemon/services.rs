@@ -6,7 +6,8 @@ use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
 use crate::state::notify::Notification;
-use crate::state::snapshot::ScriptSnapshot;
+use crate::state::snapshot::{FileSnapshot, ScriptSnapshot};
+use crate::track::file::{FileStates, FileTracker};
 use crate::track::script::{ScriptStates, ScriptTracker, Verdicts};
 use std::io;
 use std::sync::Arc;
@@ -17,11 +18,15 @@ use tracing::{debug, info};
 /// All of the stop's notifications have this long.
 const LAST_NOTIFICATIONS: Duration = Duration::from_millis(3800);
 
+/// What is tracked has this long to be looked at for the first time; a file system that hangs holds up no start.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
 /// A handle to the services thread, for any thread. Nothing here blocks.
 #[derive(Debug, Clone)]
 pub struct Services {
     orders: mpsc::UnboundedSender<Order>,
     scripts: ScriptStates,
+    files: FileStates,
 }
 
 #[derive(Debug)]
@@ -30,6 +35,8 @@ enum Order {
         config: Arc<Configuration>,
         groups: ScriptGroups,
         reload: bool,
+        /// Dropped when files and processes have been looked at.
+        looked: oneshot::Sender<()>,
     },
     Notify(Box<Notification>),
     Script {
@@ -48,37 +55,41 @@ impl Services {
             .enable_all()
             .build()?;
         let (orders, waiting) = mpsc::unbounded_channel();
-        let (tracker, notifier) = {
+        let thread = {
             let _runtime = runtime.enter();
             let spawner = Spawner::attach(spawner)?;
-            (
-                ScriptTracker::new(spawner.clone(), verdicts),
-                (Notifier::new(spawner.clone()), spawner),
-            )
+            Thread {
+                tracker: ScriptTracker::new(spawner.clone(), verdicts.clone()),
+                files: FileTracker::new(verdicts),
+                notifier: Notifier::new(spawner.clone()),
+                spawner,
+                groups: ScriptGroups::default(),
+            }
         };
-        let scripts = tracker.states();
-        let (notifier, spawner) = notifier;
-        let thread = Thread {
-            tracker,
-            notifier,
-            spawner,
-            groups: ScriptGroups::default(),
-        };
+        let (scripts, files) = (thread.tracker.states(), thread.files.states());
         std::thread::Builder::new()
             .name("services".to_owned())
             .spawn(move || runtime.block_on(thread.run(waiting)))?;
-        Ok(Services { orders, scripts })
+        Ok(Services {
+            orders,
+            scripts,
+            files,
+        })
     }
 
     /// Takes a configuration, at start or at a reload. Looks up the groups of users first, which may wait for
-    /// a server where `set_supplementary_groups` is on: not for a thread that must not wait.
-    pub fn configure(&self, config: Arc<Configuration>, reload: bool) {
+    /// a server where `set_supplementary_groups` is on: not for a thread that must not wait. Returns when the
+    /// verdicts on files and processes have been sent, so that instances begin with them.
+    pub async fn configure(&self, config: Arc<Configuration>, reload: bool) {
         let groups = script_groups(&config);
+        let (looked, done) = oneshot::channel();
         self.send(Order::Configure {
             config,
             groups,
             reload,
+            looked,
         });
+        let _ = tokio::time::timeout(FIRST_LOOK, done).await;
     }
 
     /// Tells others.
@@ -89,6 +100,11 @@ impl Services {
     /// Tracked scripts as they are now.
     pub fn scripts(&self) -> Vec<ScriptSnapshot> {
         self.scripts.snapshot()
+    }
+
+    /// Tracked files as they are now.
+    pub fn files(&self) -> Vec<FileSnapshot> {
+        self.files.snapshot()
     }
 
     /// Runs `startup_script` or `shutdown_script` (`kind`: `startup`, `shutdown`) and waits for its end.
@@ -116,9 +132,9 @@ impl Services {
     }
 }
 
-/// Whether a configuration names any script that this thread runs.
-pub fn needs_scripts(config: &Configuration) -> bool {
-    commands(config).next().is_some()
+/// Whether a configuration has work for this thread.
+pub fn needed(config: &Configuration) -> bool {
+    commands(config).next().is_some() || !config.files.is_empty()
 }
 
 fn script_groups(config: &Configuration) -> ScriptGroups {
@@ -153,6 +169,7 @@ fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
 
 struct Thread {
     tracker: ScriptTracker,
+    files: FileTracker,
     notifier: Notifier,
     spawner: Spawner,
     groups: ScriptGroups,
@@ -166,10 +183,16 @@ impl Thread {
                     config,
                     groups,
                     reload,
+                    looked,
                 } => {
                     self.groups = groups;
                     self.notifier.set_groups(self.groups.clone());
                     self.tracker.configure(&config.scripts, &self.groups, reload);
+                    let files = self.files.configure(&config.files, reload);
+                    tokio::spawn(async move {
+                        let _ = files.await;
+                        drop(looked);
+                    });
                 }
                 Order::Notify(notification) => self.notifier.notify(&notification),
                 Order::Script {

@@ -237,10 +237,11 @@ fn write_fault(f: &mut fmt::Formatter<'_>, n: &str, fault: &Fault) -> fmt::Resul
         ),
         Fault::SourceMissing => write!(f, "({n}): entering FAULT state (src address not configured)"),
         Fault::Script(name) => write!(f, "({n}): entering FAULT state due to script {name}"),
-        Fault::File(name, value) => {
+        // Whatever the number is: -254 is keepalived's mark of a fault.
+        Fault::File(name, _) => {
             write!(
                 f,
-                "({n}): entering FAULT state (tracked file {name} has status {value})"
+                "({n}): entering FAULT state (tracked file {name} has status -254)"
             )
         }
         Fault::Process(name) => {

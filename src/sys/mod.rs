@@ -7,5 +7,6 @@ pub mod local_time;
 pub mod netlink;
 pub mod option;
 pub mod poll;
+pub mod readiness;
 pub mod schedule;
 pub mod timer;

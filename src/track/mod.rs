@@ -1,3 +1,6 @@
 //! What looks at this host and tells instances.
 
+pub mod file;
+mod number;
 pub mod script;
+mod watch;

@@ -20,6 +20,8 @@ pub struct GroupConfig {
     pub members: Vec<Member>,
     /// All interfaces at this moment, by name.
     pub interfaces: BTreeMap<String, Arc<Interface>>,
+    /// What is known already of trackers: the members begin with it. Others may be among them.
+    pub verdicts: BTreeMap<TrackSource, Verdict>,
     /// `-D` given: some lines are only made then.
     pub detail: bool,
     /// `vrrp_startup_delay`, `vrrp_delay_after_boot`: nothing is sent or believed before this moment
@@ -375,6 +377,7 @@ impl Group {
         let held = std::mem::replace(&mut self.hold_until, config.hold_until).max(now.mono);
         let holds = config.hold_until.max(now.mono);
         self.world.interfaces = config.interfaces;
+        self.world.verdicts.extend(config.verdicts);
         let addresses = config
             .members
             .iter()

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// A file's value times its weight that means FAULT.
+const FILE_FAULT: i64 = -254;
+
 /// What a group knows of the world around it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
@@ -136,7 +139,9 @@ impl Tracker {
 
     /// Waiting for its first verdict, which decides between BACKUP and FAULT.
     pub fn waiting(&self, world: &World) -> bool {
-        let Subject::Source(source @ (TrackSource::Script(_) | TrackSource::Process(_))) = &self.subject
+        let Subject::Source(
+            source @ (TrackSource::Script(_) | TrackSource::File(_) | TrackSource::Process(_)),
+        ) = &self.subject
         else {
             return false;
         };
@@ -152,7 +157,11 @@ impl Tracker {
             Subject::Interface(name) => Some(world.interfaces.get(&**name).is_some_and(|i| i.is_up())),
             Subject::Source(source) => match (source, world.verdicts.get(source)) {
                 (TrackSource::File(_), Some(Verdict::Value(_))) => {
-                    return self.file_value(world).clamp(-253, 253) as i32;
+                    return match self.file_value(world) {
+                        // FAULT, rather than a priority.
+                        value if value <= FILE_FAULT => 0,
+                        value => value.min(253) as i32,
+                    };
                 }
                 (_, Some(Verdict::Up)) => Some(true),
                 (TrackSource::Bfd(_), None) | (_, Some(Verdict::Down)) => Some(false),
@@ -197,7 +206,7 @@ impl Tracker {
                     let bad = if self.weight == 0 {
                         (*value != 0) != self.reverse
                     } else {
-                        self.file_value(world) <= -254
+                        self.file_value(world) <= FILE_FAULT
                     };
                     return bad.then(|| Fault::File(name.clone(), *value));
                 }

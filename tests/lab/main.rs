@@ -17,6 +17,7 @@ mod pair;
 mod process;
 mod reload;
 mod scenarios;
+mod tracking;
 
 use common::runner::{Test, run};
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ fn main() -> ExitCode {
             reload::to_a_bad_file_is_refused,
             reload::changes_are_applied_in_place,
             reload::instances_and_addresses_move_without_a_flap,
+            tracking::a_file_is_part_of_the_priority,
+            tracking::a_file_is_found_again_where_its_directory_was,
+            tracking::an_initial_value_is_written,
         ],
         alone: [
             bad_input::a_few_bad_packets,

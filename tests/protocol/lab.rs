@@ -216,6 +216,7 @@ pub fn group_config(host: u8, instances: &[Instance]) -> GroupConfig {
         members: members.collect(),
         group,
         interfaces: BTreeMap::from([("eth0".into(), interface("eth0", 10, host, true))]),
+        verdicts: BTreeMap::new(),
         detail: true,
         hold_until: 0,
     }

@@ -4,7 +4,7 @@ use super::super::group_task::{Message, Task};
 use super::message::Change;
 use super::traffic::{InstanceEntry, unregister};
 use super::{GroupEntry, Port};
-use crate::state::track::TrackSource;
+use crate::state::track::{TrackSource, Verdict};
 use crate::state::{GroupId, InstanceId};
 use crate::vrrp::group::Detached;
 use crate::vrrp::plan::{Fate, Plan, PlannedGroup};
@@ -88,6 +88,7 @@ impl Port {
             group: group.and_then(|g| g.group.clone()),
             members: group.map(PlannedGroup::members).unwrap_or_default(),
             interfaces: self.interfaces.clone(),
+            verdicts: self.standing(),
             detail: change.detail,
             hold_until: change.hold_until,
         }
@@ -105,6 +106,15 @@ impl Port {
         self.groups.insert(group.id, entry);
         let task = Task::start(group.id, config, attached, self.shared.clone());
         self.local.spawn_local(task.run(messages));
+    }
+
+    /// What is known of files and processes, which is not waited for.
+    fn standing(&self) -> BTreeMap<TrackSource, Verdict> {
+        let known = self.verdicts.iter();
+        known
+            .filter(|(source, _)| matches!(source, TrackSource::File(_) | TrackSource::Process(_)))
+            .map(|(source, verdict)| (source.clone(), *verdict))
+            .collect()
     }
 
     pub(super) fn tell_verdicts(&self, group: GroupId) {

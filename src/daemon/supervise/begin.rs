@@ -102,7 +102,7 @@ impl<'a> Supervisor<'a> {
         } else {
             tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
         }
-        supervisor.serve(true);
+        supervisor.serve(true).await;
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
         Ok(supervisor)

@@ -156,7 +156,7 @@ impl Supervisor<'_> {
         if warnings > 0 {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }
-        self.serve(false);
+        self.serve(false).await;
         self.apply(plan, false);
     }
 

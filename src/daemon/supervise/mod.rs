@@ -7,7 +7,7 @@ use super::kernel::KernelHandle;
 use super::late::{Lateness, Pressure};
 use super::logging::Log;
 use super::port::{Command, Handle, Taken};
-use super::services::{Services, needs_scripts};
+use super::services::{self, Services};
 use super::snapshot;
 use super::sockets::Sockets;
 use super::startup_delay::StartupDelay;
@@ -193,15 +193,15 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Gives the configuration to the services, which are started when something needs them.
-    fn serve(&self, first: bool) {
+    async fn serve(&self, first: bool) {
         if let Some(services) = self.services() {
-            services.configure(self.config.clone(), !first);
+            services.configure(self.config.clone(), !first).await;
         }
     }
 
     /// The services, started if something needs them.
     fn services(&self) -> Option<&Services> {
-        if self.services.get().is_none() && needs_scripts(&self.config) {
+        if self.services.get().is_none() && services::needed(&self.config) {
             let port = self.port.clone();
             let verdicts = move |source, verdict| port.send(Command::Event(Event::Track { source, verdict }));
             match spawner::launch().and_then(|spawner| Services::start(spawner, Arc::new(verdicts))) {
@@ -284,6 +284,7 @@ impl<'a> Supervisor<'a> {
             let mut snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
             if let Some(services) = services.get() {
                 snapshot.scripts = services.scripts();
+                snapshot.files = services.files();
             }
             write(&dumps, &snapshot);
         });
