@@ -323,17 +323,17 @@ fn judge(file: &File, content: Content, whole: bool) -> (i64, Option<String>) {
         // Somebody has opened it and is about to write.
         Content::Empty if file.known && !whole => (file.value, file.said.clone()),
         Content::Empty => (0, None),
-        Content::Words(words) => (
-            0,
-            Some(format!("No number in {path}, taken as 0: `{words}`")),
-        ),
+        Content::Words(words) => (0, Some(format!("No number in {path}, taken as 0: `{words}`"))),
         Content::TooLarge(number) => (
             file.value,
             Some(format!("Invalid number {number} read from {path} - ignoring")),
         ),
         Content::Unreadable(error) => (
             file.value,
-            Some(format!("Track file {path} cannot be read, its value stays {}: {error}", file.value)),
+            Some(format!(
+                "Track file {path} cannot be read, its value stays {}: {error}",
+                file.value
+            )),
         ),
     }
 }

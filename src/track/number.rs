@@ -36,7 +36,12 @@ pub(super) fn read(path: &Path) -> Content {
     let read = file.and_then(|file| file.take(MOST).read_to_end(&mut text));
     match read {
         Ok(_) => parse(&String::from_utf8_lossy(&text)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             Content::Missing
         }
         Err(error) => Content::Unreadable(error.to_string()),

@@ -141,7 +141,13 @@ pub fn an_initial_value_is_written() {
             file("missing", "init_file 4"),
             file("present", "init_file 6 overwrite"),
             file("kept", "init_file 8"),
-            instance("VI_1", 51, 100, &[VIP], &format!("track_file {{\n        {names}\n    }}")),
+            instance(
+                "VI_1",
+                51,
+                100,
+                &[VIP],
+                &format!("track_file {{\n        {names}\n    }}")
+            ),
         )
     };
     let names = "missing\n        present\n        kept";
@@ -150,12 +156,20 @@ pub fn an_initial_value_is_written() {
     daemon.expect("(VI_1) Changing effective priority from 100 to 111", secs(3.0));
     daemon.expect("Startup complete", secs(3.0));
     for (path, expected) in [(&missing, "4"), (&present, "6"), (&kept, "1")] {
-        assert_eq!(fs::read_to_string(path).expect("it is there").trim(), expected, "{}", path.display());
+        assert_eq!(
+            fs::read_to_string(path).expect("it is there").trim(),
+            expected,
+            "{}",
+            path.display()
+        );
     }
     write(&tmp.join("later"), "20");
     single.host.write(
         "keepalived.conf",
-        &text(&file("later", "init_file 2 overwrite"), &format!("{names}\n        later")),
+        &text(
+            &file("later", "init_file 2 overwrite"),
+            &format!("{names}\n        later"),
+        ),
     );
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
     // keepalived counts from 100 again.
