@@ -10,6 +10,7 @@ use crate::net::desired::{Desired, Key, Outcome};
 use crate::net::firewall::Firewall;
 use crate::net::links::{Change, Table};
 use crate::net::monitor::{Monitor, Seen, suspect};
+use crate::net::virtual_links::{self, VirtualLinks};
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::state::{Interface, InterfaceAddress};
 use crate::sys::{clock, netlink, poll};
@@ -27,6 +28,9 @@ use tracing::{debug, error, info};
 const SLICE: usize = 64;
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
 const MOST_ANNOUNCES: usize = 4096;
+
+/// Longest wait for the kernel to give a new virtual interface its link-local address, nanoseconds.
+const LINK_LOCAL_WAIT: u64 = 200_000_000;
 
 /// Sockets for one spec, or why there are none.
 pub type Opened = (SocketSpec, io::Result<AdvertSockets>);
@@ -121,6 +125,11 @@ pub fn spawn(
         table,
         announcer,
         firewall: Firewall::default(),
+        virtual_links: VirtualLinks::default(),
+        links_changed: false,
+        making: false,
+        virtual_down: false,
+        replaced: Vec::new(),
         desired: Desired::default(),
         settings: KernelSettings::default(),
         promoted: BTreeMap::new(),
@@ -145,6 +154,15 @@ struct Kernel {
     table: Table,
     announcer: Announcer,
     firewall: Firewall,
+    virtual_links: VirtualLinks,
+    /// Something has changed that virtual interfaces depend on.
+    links_changed: bool,
+    /// A virtual interface has gone down.
+    virtual_down: bool,
+    /// What is seen now is our own doing.
+    making: bool,
+    /// Virtual interfaces that were deleted, and of which nobody hears if they can be made again at once.
+    replaced: Vec<(u32, String)>,
     desired: Desired,
     settings: KernelSettings,
     /// Interfaces of which promote_secondaries was set, and what it was.
@@ -184,10 +202,14 @@ impl Kernel {
     }
 
     fn wait(&self) -> io::Result<()> {
-        let deadline = [self.announcer.deadline(), self.desired.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let deadline = [
+            self.announcer.deadline(),
+            self.desired.deadline(),
+            self.virtual_links.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(clock::monotonic())));
         poll::readable(&[self.waker.as_fd(), self.monitor.as_fd()], timeout)?;
         Ok(())
@@ -210,6 +232,12 @@ impl Kernel {
     fn request(&mut self, request: KernelRequest) {
         let mut out = Vec::new();
         match request {
+            KernelRequest::Links(links) => {
+                self.virtual_links.set(links, &mut self.channel, &self.table);
+                self.links_changed = true;
+                self.keep_virtual_links(true);
+                return;
+            }
             KernelRequest::Configure {
                 instances,
                 settings,
@@ -229,6 +257,8 @@ impl Kernel {
                 self.carry_out(out);
                 // What is left over is gone before anybody hears that the configuration is in force.
                 while clean && self.slice() {}
+                // Addresses on those that go need not be removed one by one.
+                self.virtual_links.remove_unwanted(&mut self.channel);
                 (self.report)(KernelReport::Configured);
                 return;
             }
@@ -366,13 +396,25 @@ impl Kernel {
 
     /// Looks at the monitor; true when more is waiting.
     fn look(&mut self) -> bool {
+        let mut more = self.take_in();
+        if std::mem::take(&mut self.virtual_down) {
+            // The kernel says first that an interface that is deleted is down: wait for the rest of it.
+            self.virtual_links.settle(&mut self.channel);
+            more = self.take_in();
+        }
+        more |= self.keep_virtual_links(false);
+        if !more {
+            self.report_changed();
+        }
+        more
+    }
+
+    /// Takes in what the monitor has; true when more is waiting.
+    fn take_in(&mut self) -> bool {
         match self.monitor.look(&mut self.table) {
             Seen::Changes { changes, more } => {
                 for change in changes {
                     self.change(change);
-                }
-                if !more {
-                    self.report_changed();
                 }
                 more
             }
@@ -381,6 +423,51 @@ impl Kernel {
                 true
             }
         }
+    }
+
+    /// Makes virtual interfaces that are missing. `told`: what was made is reported, not logged. True when
+    /// something was done.
+    fn keep_virtual_links(&mut self, told: bool) -> bool {
+        let now = clock::monotonic();
+        let due = self.virtual_links.deadline().is_some_and(|at| at <= now);
+        if !std::mem::replace(&mut self.links_changed, false) && !due {
+            return false;
+        }
+        self.making = true;
+        self.virtual_links.create(&mut self.channel, &self.table, now);
+        while self.take_in() {}
+        // The rules are in force before anything can be sent.
+        self.firewall.set_vmacs(self.virtual_links.vmacs(&self.table));
+        self.firewall.flush(&self.table);
+        let brought = self.virtual_links.raise(&mut self.channel, &self.table);
+        while self.take_in() {}
+        // The kernel gives an IPv6 address from a work queue; without it an instance has no source.
+        let until = clock::monotonic() + LINK_LOCAL_WAIT;
+        while self.virtual_links.lacks_address(&self.table) && clock::monotonic() < until {
+            let _ = poll::readable(&[self.monitor.as_fd()], Some(Duration::from_millis(10)));
+            while self.take_in() {}
+        }
+        self.making = false;
+        for (index, name) in std::mem::take(&mut self.replaced) {
+            if self.table.by_name(&name).is_none() {
+                (self.report)(KernelReport::InterfaceGone { index, name });
+            }
+        }
+        let worked = !brought.is_empty();
+        for link in brought {
+            if told {
+                (self.report)(KernelReport::VirtualLink {
+                    name: link.name,
+                    instance: link.instance,
+                    ipvlan: link.ipvlan,
+                    made: link.made,
+                });
+            } else {
+                virtual_links::tell_made(&link.instance, &link.name, link.ipvlan, link.made);
+            }
+        }
+        self.report_changed();
+        worked
     }
 
     fn change(&mut self, change: Change) {
@@ -400,10 +487,13 @@ impl Kernel {
                     self.desired.interface_gone(&former);
                     (self.report)(KernelReport::InterfaceGone { index, name: former });
                 }
-                if new {
+                self.links_changed |= !self.making && self.virtual_links.concerns(&interface.name);
+                let ours = self.making && self.virtual_links.is_wanted(&interface.name);
+                self.virtual_down |= went_down && self.virtual_links.is_wanted(&interface.name);
+                if new && !ours {
                     self.link_line(&interface.name, "added");
                 }
-                if (came_up && !new) || went_down {
+                if ((came_up && !new) || went_down) && !ours {
                     self.state_line(&interface.name, came_up);
                 }
                 if came_up {
@@ -420,6 +510,11 @@ impl Kernel {
                 }
                 self.changed.remove(&interface.index);
                 self.firewall.interfaces_changed();
+                self.links_changed |= self.virtual_links.concerns(&interface.name);
+                if self.virtual_links.deleted(&interface.name, &self.table) {
+                    self.replaced.push((interface.index, interface.name));
+                    return;
+                }
                 (self.report)(KernelReport::InterfaceGone {
                     index: interface.index,
                     name: interface.name,
@@ -454,6 +549,7 @@ impl Kernel {
             return;
         };
         let (name, up) = (interface.name.clone(), interface.is_up());
+        self.links_changed |= !self.making && address.address.is_ipv6() && self.virtual_links.concerns(&name);
         let key = Key::found(&name, address);
         let what = if removed.is_some() {
             "removed from"
@@ -550,6 +646,7 @@ impl Kernel {
             .filter(|new| all || before.get(new.index) != Some(new));
         self.changed.extend(changed.map(|interface| interface.index));
         self.firewall.interfaces_changed();
+        self.links_changed = true;
         self.report_changed();
     }
 
@@ -578,6 +675,7 @@ impl Kernel {
 
     fn stop(&mut self, keep: bool) {
         if !keep {
+            self.virtual_links.remove_all(&mut self.channel);
             self.firewall.remove();
             self.set_promote_secondaries(BTreeSet::new());
         }

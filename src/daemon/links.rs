@@ -2,6 +2,7 @@
 
 use crate::model::{Instance, SyncGroup};
 use crate::state::Interface;
+use crate::state::kernel::Made;
 use crate::vrrp::plan::Running;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,8 +22,13 @@ pub struct Seen {
 pub struct Links {
     interfaces: BTreeMap<u32, Arc<Interface>>,
     were_up: BTreeSet<u32>,
+    /// When each was first seen: a number for each index.
+    order: BTreeMap<u32, u64>,
+    next: u64,
     /// Those whose state matters to an instance.
     used: BTreeSet<String>,
+    /// Virtual interfaces that were made and have not been told of: instance, name, ipvlan, how.
+    made: Vec<(String, String, bool, Made)>,
 }
 
 impl Links {
@@ -31,13 +37,15 @@ impl Links {
         &self.interfaces
     }
 
-    /// For dumps.
+    /// For dumps: in the order in which they were seen first.
     pub fn seen(&self) -> Vec<Seen> {
         let seen = |(index, interface): (&u32, &Arc<Interface>)| Seen {
             interface: interface.clone(),
             was_up: self.were_up.contains(index),
         };
-        self.interfaces.iter().map(seen).collect()
+        let mut list: Vec<Seen> = self.interfaces.iter().map(seen).collect();
+        list.sort_by_key(|seen| self.order.get(&seen.interface.index).copied());
+        list
     }
 
     /// The instances that run from now on: says which addresses their interfaces have.
@@ -46,15 +54,37 @@ impl Links {
         self.used.clear();
         for group in &running.groups {
             for member in &group.members {
-                let own = &member.config.interface;
-                let found = self.interfaces.values().find(|found| found.name == *own);
-                if let Some(interface) = found.filter(|_| told.insert(own.clone())) {
-                    for address in addresses(interface).into_iter().flatten() {
-                        tracing::debug!(target: "vrrp", "Assigned address {address} for interface {own}");
-                    }
+                let config = &member.config;
+                let made = |how: fn(&Made) -> bool, links: &mut Links| links.tell_made(&config.name, how);
+                made(|made| *made == Made::Found, self);
+                self.tell_addresses(&config.interface, &mut told);
+                made(|_| true, self);
+                if config.virtual_interface().is_some() {
+                    self.tell_addresses(config.own_interface(), &mut told);
                 }
                 self.used.extend(names(&member.config, group.group.as_deref()));
             }
+        }
+    }
+
+    fn tell_addresses(&self, name: &str, told: &mut BTreeSet<String>) {
+        let found = self.interfaces.values().find(|found| found.name == name);
+        if let Some(interface) = found.filter(|_| told.insert(name.to_owned())) {
+            for address in addresses(interface).into_iter().flatten() {
+                tracing::debug!(target: "vrrp", "Assigned address {address} for interface {name}");
+            }
+        }
+    }
+
+    /// A virtual interface is there; told with the instance's turn.
+    pub fn virtual_link(&mut self, name: String, instance: &str, ipvlan: bool, made: Made) {
+        self.made.push((instance.to_owned(), name, ipvlan, made));
+    }
+
+    fn tell_made(&mut self, instance: &str, which: fn(&Made) -> bool) {
+        let now = |made: &(String, String, bool, Made)| made.0 == instance && which(&made.3);
+        for (instance, name, ipvlan, made) in self.made.extract_if(.., |made| now(made)) {
+            crate::net::virtual_links::tell_made(&instance, &name, ipvlan, made);
         }
     }
 
@@ -63,7 +93,14 @@ impl Links {
         if interface.is_up() {
             self.were_up.insert(interface.index);
         }
+        // One that was deleted and made again at once is not told to be gone.
+        self.interfaces
+            .retain(|index, known| *index == interface.index || known.name != interface.name);
         let before = self.interfaces.insert(interface.index, interface.clone());
+        if before.is_none() {
+            self.next += 1;
+            self.order.insert(interface.index, self.next);
+        }
         if let Some(before) = before.as_ref().filter(|_| self.used.contains(&interface.name)) {
             tell(before, interface);
         }
@@ -74,6 +111,7 @@ impl Links {
     pub fn gone(&mut self, index: u32) {
         self.interfaces.remove(&index);
         self.were_up.remove(&index);
+        self.order.remove(&index);
     }
 }
 
@@ -106,7 +144,8 @@ fn names<'a>(instance: &'a Instance, group: Option<&'a SyncGroup>) -> impl Itera
         .map(|tracked| &tracked.name);
     let addresses = instance.vips.iter().chain(&instance.excluded_vips);
     let addressed = addresses.map(|address| &address.interface);
-    tracked.chain(addressed).chain([&instance.interface]).cloned()
+    let own = [&instance.interface, instance.own_interface()].map(str::to_owned);
+    tracked.chain(addressed).cloned().chain(own)
 }
 
 #[cfg(test)]

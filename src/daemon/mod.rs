@@ -19,5 +19,6 @@ mod sockets;
 mod start;
 mod startup_delay;
 mod supervise;
+mod virtual_links;
 
 pub use start::run;

@@ -4,7 +4,8 @@ use super::links::Seen;
 use super::port::Taken;
 use crate::model::Configuration;
 use crate::state::Interface;
-use crate::state::snapshot::{Snapshot, SocketSnapshot};
+use crate::state::kernel::VirtualKind;
+use crate::state::snapshot::{InterfaceSnapshot, Snapshot, SocketSnapshot};
 use crate::vrrp::plan::Running;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,6 +19,15 @@ pub fn compose(
     mut taken: Taken,
 ) -> Snapshot {
     let mut snapshot = at_start(config.clone(), interfaces);
+    for link in super::virtual_links::virtual_links(running) {
+        let below = |found: &&mut InterfaceSnapshot| found.interface.name == link.over;
+        if let Some(found) = snapshot.interfaces.iter_mut().find(below)
+            && link.ipv4
+            && matches!(link.kind, VirtualKind::Vmac(_))
+        {
+            found.settings.arp_users += 1;
+        }
+    }
     // A group that is being replaced at this moment is missing: what the file says stands in for it.
     let order = |name: &str| config.instances.iter().position(|i| i.name == name);
     let known: Vec<_> = running.members().map(|(_, m)| m.id).collect();

@@ -9,6 +9,7 @@ use crate::model::globals::{Globals, RxBufferPolicy};
 use crate::model::route::Family;
 use crate::model::vrrp::{Authentication, Version};
 use crate::net::adverts::{Cast, SocketSpec};
+use crate::state::kernel::Made;
 use crate::state::snapshot::SocketSnapshot;
 use crate::state::{InstanceId, Interface};
 use crate::vrrp::Event;
@@ -149,6 +150,11 @@ impl Sockets {
             self.reconcile(&mut state);
         }
         self.wait(&mut state, Waiting::Event(Event::Interface(interface)));
+    }
+
+    /// A virtual interface of an instance is there.
+    pub fn virtual_link(&self, name: String, instance: &str, ipvlan: bool, made: Made) {
+        self.lock().links.virtual_link(name, instance, ipvlan, made);
     }
 
     /// An interface is gone.
@@ -357,7 +363,7 @@ fn wanted(instance: &Instance, globals: &Globals) -> Wanted {
         name: instance.name.clone(),
         vrid: instance.vrid,
         family: instance.family,
-        interface: instance.interface.clone(),
+        interface: instance.advert_interface().to_owned(),
         ah: matches!(instance.authentication, Authentication::Ah(_)),
         multicast: instance.multicast_group,
         unicast: instance.unicast.then_some(instance.source),

@@ -61,6 +61,9 @@ pub struct Address {
     pub preferred: Lifetime,
     /// The line itself said `preferred_lft`.
     pub preferred_given: bool,
+    /// `interface` is a virtual interface that is made for the instance or the address, and this is what it is
+    /// over.
+    pub over: Option<String>,
     /// `use_vmac`: a VMAC for this address alone.
     pub use_vmac: bool,
     /// `track_group` of a static address.

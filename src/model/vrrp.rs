@@ -294,6 +294,52 @@ pub struct Instance {
     pub sync_group: Option<String>,
 }
 
+impl Instance {
+    /// The interface that is made for the instance, if one is: `use_vmac`, `use_ipvlan`.
+    pub fn virtual_interface(&self) -> Option<&str> {
+        let vmac = self.vmac.as_ref().map(|vmac| vmac.name.as_str());
+        vmac.or_else(|| self.ipvlan.as_ref().map(|ipvlan| ipvlan.name.as_str()))
+    }
+
+    /// The interface that its addresses go to where their lines name none.
+    pub fn own_interface(&self) -> &str {
+        self.virtual_interface().unwrap_or(&self.interface)
+    }
+
+    /// The interface of its advertisements; empty where neither `interface` nor `vrf` is given.
+    pub fn advert_interface(&self) -> &str {
+        match (&self.vmac, &self.vrf) {
+            (Some(vmac), _) if vmac.xmit_base => &self.interface,
+            (None, Some(vrf)) if self.interface.is_empty() => vrf,
+            _ => self.own_interface(),
+        }
+    }
+
+    /// The interface whose address adverts have as their source: an IPv4 address belongs to the interface of the
+    /// file, a link-local address to the one that it is sent from.
+    pub fn source_interface(&self) -> &str {
+        match self.family {
+            Family::Inet if self.ipvlan.is_none() => &self.interface,
+            _ => self.advert_interface(),
+        }
+    }
+
+    /// MAC address of its VMACs: the file's, else that of RFC 9568 for its family and VRID.
+    pub fn virtual_mac(&self) -> [u8; 6] {
+        let given = self.vmac.as_ref().and_then(|vmac| vmac.mac);
+        given.unwrap_or_else(|| virtual_mac(self.family, self.vrid))
+    }
+}
+
+/// RFC 9568, 7.3: 00-00-5E-00-01-VRID, for IPv6 00-00-5E-00-02-VRID.
+pub fn virtual_mac(family: Family, vrid: u8) -> [u8; 6] {
+    let family = match family {
+        Family::Inet => 1,
+        Family::Inet6 => 2,
+    };
+    [0, 0, 0x5e, 0, family, vrid]
+}
+
 /// `vrrp_sync_group`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncGroup {

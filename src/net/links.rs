@@ -236,6 +236,7 @@ fn read_link(message: &Message<'_>) -> Option<Interface> {
             libc::IFLA_ADDRESS => link.mac = value.to_vec(),
             libc::IFLA_BROADCAST => link.mac_broadcast = value.to_vec(),
             libc::IFLA_IFNAME => link.name = text_of(value),
+            libc::IFLA_IFALIAS => link.alias = Some(text_of(value)),
             libc::IFLA_MTU => link.mtu = u32_at(value, 0)?,
             libc::IFLA_LINK => lower = u32_at(value, 0),
             libc::IFLA_LINK_NETNSID => other_namespace = true,

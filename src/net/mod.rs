@@ -10,3 +10,4 @@ pub mod firewall;
 pub mod links;
 pub mod message;
 pub mod monitor;
+pub mod virtual_links;

@@ -240,10 +240,8 @@ fn write_lower(text: &mut Text, snapshot: &Snapshot, interface: &Interface, kind
     }
     let named = |name: &String| *name == interface.name;
     let ours = |instance: &Instance| {
-        let for_addresses = format!("vrrp.{}", instance.vrid);
-        instance.vmac.as_ref().is_some_and(|vmac| named(&vmac.name))
-            || instance.ipvlan.as_ref().is_some_and(|ipvlan| named(&ipvlan.name))
-            || named(&for_addresses) && addresses(instance).any(|address| address.use_vmac)
+        instance.virtual_interface() == Some(interface.name.as_str())
+            || addresses(instance).any(|address| address.over.is_some() && named(&address.interface))
     };
     if snapshot.config.instances.iter().any(ours) {
         line!(text, "   I/f created by keepalived");
@@ -308,11 +306,7 @@ fn own_tracking(instance: &Instance, interface: &str) -> Option<(i32, bool)> {
     {
         return Some((tracked.weight, tracked.reverse));
     }
-    let runs_on = match &instance.vmac {
-        Some(vmac) => vmac.name == interface,
-        None => instance.interface == interface,
-    };
-    if runs_on || (instance.interface == interface) {
+    if instance.own_interface() == interface || instance.interface == interface {
         let weight = if instance.dont_track_primary {
             NOT_TRACKED
         } else {
@@ -320,13 +314,9 @@ fn own_tracking(instance: &Instance, interface: &str) -> Option<(i32, bool)> {
         };
         return Some((weight, false));
     }
-    let own_vmac = format!("vrrp.{}", instance.vrid);
     let by_address = addresses(instance)
         .filter(|address| !address.no_track)
-        .any(|address| match address.use_vmac {
-            true => own_vmac == interface,
-            false => address.interface == interface,
-        });
+        .any(|address| address.interface == interface);
     let hop = |name: &Option<String>| name.as_deref() == Some(interface);
     let by_route = instance
         .routes

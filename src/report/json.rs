@@ -42,7 +42,7 @@ fn instance(out: &mut String, config: &Configuration, taken: &InstanceSnapshot) 
 
 fn data(out: &mut String, all: &Configuration, taken: &InstanceSnapshot) {
     let config = &*taken.config;
-    let vmac = config.vmac.as_ref().map(|vmac| vmac.name.as_str());
+    let vmac = config.virtual_interface();
     let mut object = Object::open(out);
     object.string("iname", &config.name);
     object.value("dont_track_primary", u8::from(config.dont_track_primary));

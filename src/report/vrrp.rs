@@ -140,6 +140,41 @@ fn flags(text: &mut Text, config: &Instance) {
     }
 }
 
+/// An ipvlan, or VMACs for addresses on other interfaces only.
+fn virtual_addresses(text: &mut Text, snapshot: &Snapshot, config: &Instance) {
+    if config.vmac_addresses {
+        line!(text, "   Use VMAC for VIPs on other interfaces");
+    }
+    let Some(ipvlan) = &config.ipvlan else {
+        line!(text, "   Interface = {}", config.interface);
+        return;
+    };
+    let is_up = snapshot
+        .interfaces
+        .iter()
+        .any(|found| found.interface.name == ipvlan.name && found.interface.is_up());
+    let address = ipvlan.address.as_ref();
+    let address = address.map(|address| format!(", i/f address = {}", super::interfaces::network(address)));
+    let kind = match ipvlan.kind {
+        1 => "private",
+        2 => "vepa",
+        _ => "bridge",
+    };
+    line!(
+        text,
+        "   Use IPVLAN, i/f {}, is_up = {}{}, type {kind}",
+        ipvlan.name,
+        true_false(is_up),
+        address.unwrap_or_default()
+    );
+    line!(
+        text,
+        "   Interface = {}, ipvlan on {}",
+        ipvlan.name,
+        config.interface
+    );
+}
+
 fn interface(text: &mut Text, snapshot: &Snapshot, taken: &InstanceSnapshot) {
     let config = &*taken.config;
     match &config.vmac {
@@ -169,7 +204,7 @@ fn interface(text: &mut Text, snapshot: &Snapshot, taken: &InstanceSnapshot) {
                 config.interface
             );
         }
-        None => line!(text, "   Interface = {}", config.interface),
+        None => virtual_addresses(text, snapshot, config),
     }
     if let Some(vrf) = &config.vrf {
         line!(text, "   VRF = {vrf}");
@@ -362,16 +397,15 @@ fn address_lines(taken: &InstanceSnapshot, addresses: &[Address], set: &[bool]) 
     let set = set.iter().copied().chain(std::iter::repeat(false));
     let lines = addresses.iter().zip(set);
     lines
-        .map(|(line, set)| address(line, &device(&taken.config, line), set, taken.firewall_set))
+        .map(|(line, set)| address(line, &device(line), set, taken.firewall_set))
         .collect()
 }
 
 /// The interface that an address goes to, `vmac@base` where that is a VMAC.
-fn device(config: &Instance, address: &Address) -> String {
-    match &config.vmac {
-        Some(vmac) if !address.interface_given => format!("{}@{}", vmac.name, config.interface),
-        _ if address.use_vmac => format!("vrrp.{}@{}", config.vrid, address.interface),
-        _ => address.interface.clone(),
+fn device(address: &Address) -> String {
+    match &address.over {
+        Some(base) => format!("{}@{base}", address.interface),
+        None => address.interface.clone(),
     }
 }
 

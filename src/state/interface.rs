@@ -29,6 +29,8 @@ pub struct Interface {
     pub macvlan_mode: Option<u32>,
     /// Table of a VRF interface.
     pub vrf_table: Option<u32>,
+    /// Alias, free text.
+    pub alias: Option<String>,
     /// Interface group.
     pub group: u32,
     /// Addresses, in the kernel's order.

@@ -31,6 +31,54 @@ pub struct KernelInstance {
     pub owner: bool,
 }
 
+/// An interface that is made for an instance, or for addresses of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualLink {
+    /// Its name.
+    pub name: String,
+    /// Interface that it is over.
+    pub over: String,
+    /// What it is.
+    pub kind: VirtualKind,
+    /// `group`; `None` is that of the interface below.
+    pub group: Option<u32>,
+    /// IPv4 is used on it.
+    pub ipv4: bool,
+    /// IPv6 is used on it.
+    pub ipv6: bool,
+    /// Adverts go out of it that need a link-local source: it has that of the interface below.
+    pub link_local: bool,
+    /// `netlink_notify_msg`.
+    pub notify: bool,
+    /// Instance that it is made for (the first one), for log lines.
+    pub instance: Arc<str>,
+}
+
+/// Kind of a [`VirtualLink`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VirtualKind {
+    /// A private macvlan with this MAC address.
+    Vmac([u8; 6]),
+    /// An ipvlan of layer 2.
+    Ipvlan {
+        /// 0 bridge, 1 private, 2 vepa.
+        flags: u16,
+        /// An address that it has.
+        address: Option<crate::model::IpNetwork>,
+    },
+}
+
+/// How a [`VirtualLink`] came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Created.
+    Created,
+    /// It was there with other settings.
+    Updated,
+    /// It was there.
+    Found,
+}
+
 /// Settings of the kernel thread, from `global_defs`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KernelSettings {
@@ -61,6 +109,9 @@ pub struct KernelSettings {
 /// Ordered by the VRRP thread. A request never waits for another.
 #[derive(Debug, Clone, PartialEq)]
 pub enum KernelRequest {
+    /// The virtual interfaces that are wanted from now on: they are there, as far as they can be, before the next
+    /// request is looked at. Those that are no longer wanted go with the next `Configure`.
+    Links(Vec<VirtualLink>),
     /// The whole set of instances, at start and at each reload. An instance that is claimed has its
     /// differences applied at once; one that is gone is released.
     Configure {
@@ -124,6 +175,17 @@ pub enum KernelReport {
         index: u32,
         /// Its name.
         name: String,
+    },
+    /// After a `Links` request: a virtual interface is there.
+    VirtualLink {
+        /// Its name.
+        name: String,
+        /// Instance that it is made for.
+        instance: Arc<str>,
+        /// It is an ipvlan.
+        ipvlan: bool,
+        /// How it came to be there.
+        made: Made,
     },
     /// A `Configure` is in force: what was left behind is removed.
     Configured,

@@ -230,11 +230,10 @@ pub struct InterfaceSettings {
 }
 
 impl Snapshot {
-    /// The daemon at its start: nothing has happened yet. `interfaces` are those that exist;
+    /// The daemon at its start: nothing has happened yet. `interfaces` are those that exist, in their order;
     /// configured ones that do not are added.
     pub fn initial(config: Arc<Configuration>, wall: SystemTime, interfaces: &[Interface]) -> Self {
         let mut taken: Vec<InterfaceSnapshot> = interfaces.iter().map(InterfaceSnapshot::new).collect();
-        taken.sort_by_key(|interface| interface.interface.index);
         for instance in &config.instances {
             let name = &instance.interface;
             if instance.promote_secondaries

@@ -232,7 +232,7 @@ impl Instance {
         self.last_source = self.source.or(self.last_source);
         self.interface_index = world
             .interfaces
-            .get(&self.config.interface)
+            .get(self.config.advert_interface())
             .map_or(0, |i| i.index);
         self.faults = tracking::faults(&self.config, &self.trackers, world, self.source);
         self.waiting = self

@@ -56,9 +56,12 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
             });
         }
     };
-    let own = config.interface.as_str();
-    if !config.dont_track_primary && !own.is_empty() {
-        add(Subject::Interface(own.into()), 0, false);
+    // A virtual interface is up when the one below it is, and both are its own.
+    let own = [config.interface.as_str(), config.own_interface()];
+    if !config.dont_track_primary {
+        for name in own.into_iter().filter(|name| !name.is_empty()) {
+            add(Subject::Interface(name.into()), 0, false);
+        }
     }
     let routed = config
         .routes
@@ -73,7 +76,7 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
         .map(|a| &*a.interface);
     for name in addressed
         .chain(routed)
-        .filter(|name| *name != own && !name.is_empty())
+        .filter(|name| !own.contains(name) && !name.is_empty())
     {
         add(Subject::Interface(name.into()), 0, false);
     }
@@ -87,7 +90,9 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
             &group.track_bfd,
         ];
         for (subject, tracked) in subjects(lists) {
-            if (tracked.weight == 0 || weights) && !(tracked.name == own && config.dont_track_primary) {
+            if (tracked.weight == 0 || weights)
+                && !(own.contains(&&*tracked.name) && config.dont_track_primary)
+            {
                 add(subject, tracked.weight, tracked.reverse);
             }
         }
@@ -101,7 +106,7 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
     ];
     for (subject, tracked) in subjects(lists) {
         let interface = matches!(subject, Subject::Interface(_));
-        if interface && tracked.name == own {
+        if interface && own.contains(&&*tracked.name) {
             continue;
         }
         // keepalived says that it ignores the weight of an interface here, and applies it.
@@ -266,9 +271,16 @@ pub(super) fn faults(
     if let Some(keyword) = not_yet_acted_on(config) {
         faults.push(Fault::NotYetActedOn(keyword));
     }
-    let missing = !config.interface.is_empty() && !world.interfaces.contains_key(&config.interface);
-    if missing {
-        faults.push(Fault::InterfaceMissing(config.interface.as_str().into()));
+    let needed = [
+        &config.interface,
+        config.own_interface(),
+        config.advert_interface(),
+    ];
+    let missing = needed
+        .into_iter()
+        .find(|name| !name.is_empty() && !world.interfaces.contains_key(*name));
+    if let Some(name) = missing {
+        faults.push(Fault::InterfaceMissing(name.into()));
     }
     for fault in trackers.iter().filter_map(|tracker| tracker.fault(world)) {
         if !faults.contains(&fault) {
@@ -276,7 +288,7 @@ pub(super) fn faults(
         }
     }
     match source {
-        None if !missing => faults.push(Fault::NoAddress(if config.family == Family::Inet6 {
+        None if missing.is_none() => faults.push(Fault::NoAddress(if config.family == Family::Inet6 {
             6
         } else {
             4
@@ -313,7 +325,7 @@ pub(super) fn source(config: &Instance, world: &World) -> Option<IpAddr> {
     }
     /// IFA_PROTO of keepalived's own addresses.
     const KEEPALIVED: u8 = 18;
-    let interface = world.interfaces.get(&config.interface)?;
+    let interface = world.interfaces.get(config.source_interface())?;
     let usable = || {
         interface.addresses.iter().filter(|a| match a.address {
             IpAddr::V4(_) => config.family == Family::Inet,

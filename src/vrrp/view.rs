@@ -24,12 +24,12 @@ impl Instance {
         };
         let tracked = self.faults.iter().filter(|fault| {
             matches!(fault, Fault::Script(_) | Fault::File(..) | Fault::Process(_) | Fault::Bfd(_))
-                || matches!(fault, Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if **name != *config.interface)
+                || matches!(fault, Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if !is_own(&config, name))
         });
         let mut words: Vec<String> = Vec::new();
         for fault in self.faults.iter().filter(interface_faults) {
             let word = match fault {
-                Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if **name != *config.interface => {
+                Fault::InterfaceDown(name) | Fault::InterfaceMissing(name) if !is_own(&config, name) => {
                     continue;
                 }
                 Fault::InterfaceMissing(_) | Fault::InterfaceDown(_) => "i/f down".to_owned(),
@@ -89,4 +89,9 @@ impl Instance {
             config,
         }
     }
+}
+
+/// The instance's own interface, or the one below it.
+fn is_own(config: &crate::model::Instance, name: &str) -> bool {
+    name == config.interface || name == config.own_interface()
 }

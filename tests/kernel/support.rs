@@ -117,6 +117,7 @@ pub fn address(text: &str, interface: &str) -> Address {
         no_track: false,
         preferred: Lifetime::Forever,
         preferred_given: false,
+        over: None,
         use_vmac: false,
         track_group: None,
     }

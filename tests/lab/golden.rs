@@ -390,6 +390,11 @@ pub fn strict_mode() {
 }
 
 /// 21-reload-changes.
+/// 07-use-vmac.
+pub fn virtual_macs() {
+    masters_reloaded("07-use-vmac", &["VI_1", "VI_2", "VI_3"]);
+}
+
 pub fn changes_at_a_reload() {
     let mut golden = Case::new("21-reload-changes");
     let mut daemon = golden.start();

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
             golden::all_global_definitions,
             golden::paces_and_delays,
             golden::strict_mode,
+            golden::virtual_macs,
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
             reload::changes_are_applied_in_place,

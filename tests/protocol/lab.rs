@@ -72,6 +72,7 @@ pub fn vip(address: &str) -> Address {
         no_track: false,
         preferred: Lifetime::default(),
         preferred_given: false,
+        over: None,
         use_vmac: false,
         track_group: None,
     }

@@ -70,6 +70,7 @@ impl<'a> Reader<'a> {
                 no_track: false,
                 preferred: Lifetime::Forever,
                 preferred_given: false,
+                over: None,
                 use_vmac: false,
                 track_group: None,
             },

@@ -4,7 +4,7 @@
 use super::draft::{AuthType, Draft};
 use super::script::{self, Inspection, Verdict};
 use super::vrrp::{GroupDraft, Vrrp};
-use super::{Context, hmac};
+use super::{Context, hmac, virtual_names};
 use crate::config::diagnostic::Class;
 use crate::model::globals::DynamicInterfaces;
 use crate::model::route::Family;
@@ -85,6 +85,7 @@ pub(super) fn finish(reader: &mut Vrrp, context: &mut Context) {
             return;
         }
     }
+    virtual_names::assign(&mut drafts, context);
     for draft in &mut drafts {
         let group = groups
             .iter()
@@ -276,19 +277,13 @@ fn instance(draft: &mut Draft, context: &mut Context) -> bool {
         .hmac
         .take()
         .map(|h| hmac::complete(h, instance.advert_interval.as_secs().max(1), instance.strict));
-    if let Some(vmac) = &mut instance.vmac {
-        if instance.promote_secondaries {
-            say(
-                Class::Warning,
-                format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"),
-                context,
-            );
-            instance.promote_secondaries = false;
-        }
-        if vmac.name.is_empty() {
-            let prefix = context.config.globals.vmac_prefix.as_deref();
-            vmac.name = format!("{}.{}", prefix.unwrap_or("vrrp"), instance.vrid);
-        }
+    if instance.vmac.is_some() && instance.promote_secondaries {
+        say(
+            Class::Warning,
+            format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"),
+            context,
+        );
+        instance.promote_secondaries = false;
     }
     if let Some(ipvlan) = &instance.ipvlan
         && instance.family == Family::Inet
@@ -301,19 +296,12 @@ fn instance(draft: &mut Draft, context: &mut Context) -> bool {
         say(Class::General, text, context);
         instance.config_faults += 1;
     }
-    if let Some(ipvlan) = &mut instance.ipvlan
-        && ipvlan.name.is_empty()
+    if let Some(address) = instance.ipvlan.as_ref().and_then(|ipvlan| ipvlan.address)
+        && !instance.unicast
     {
-        let prefix = context.config.globals.vmac_prefix.as_deref();
-        ipvlan.name = format!("{}.{}", prefix.unwrap_or("vrrp"), instance.vrid);
+        instance.source.get_or_insert(address.address);
     }
     move_excess(instance, context);
-    let unset = |i: &str| i.is_empty();
-    let interface = instance.interface.clone();
-    let addresses = instance.vips.iter_mut().chain(&mut instance.excluded_vips);
-    for address in addresses.filter(|a| unset(&a.interface)) {
-        address.interface.clone_from(&interface);
-    }
     true
 }
 

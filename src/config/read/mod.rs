@@ -22,6 +22,7 @@ pub mod script;
 mod testing;
 mod tracking;
 mod value;
+mod virtual_names;
 mod vmac;
 pub mod vrrp;
 mod words;

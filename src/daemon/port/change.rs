@@ -199,6 +199,8 @@ pub(super) fn interests(group: &PlannedGroup) -> Interests {
     for member in &group.members {
         let config = &member.config;
         interfaces.insert(config.interface.clone());
+        interfaces.insert(config.own_interface().to_owned());
+        interfaces.insert(config.advert_interface().to_owned());
         interfaces.extend(config.track_interfaces.iter().map(|t| t.name.clone()));
         let addresses = config.vips.iter().chain(&config.excluded_vips);
         interfaces.extend(addresses.map(|a| a.interface.clone()));

@@ -44,6 +44,12 @@ impl<'a> Supervisor<'a> {
                 KernelReport::Applied { instance, epoch, set } => {
                     port.send(Command::Event(Event::Applied { instance, epoch, set }));
                 }
+                KernelReport::VirtualLink {
+                    name,
+                    instance,
+                    ipvlan,
+                    made,
+                } => sockets.virtual_link(name, &instance, ipvlan, made),
                 // The kernel thread has said so and put it back.
                 KernelReport::AddressRestored { .. } | KernelReport::Configured => {}
                 KernelReport::Stopped => {

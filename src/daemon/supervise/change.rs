@@ -2,9 +2,10 @@
 
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{reload, snapshot, start};
-use super::settings::{effective, kernel_instances, kernel_settings, vrrp_name};
+use super::settings::{chooses_nftables, effective, kernel_instances, kernel_settings, vrrp_name};
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
+use crate::daemon::virtual_links::virtual_links;
 use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
@@ -64,6 +65,14 @@ impl Supervisor<'_> {
         let (sockets, running) = (self.sockets.clone(), self.running.clone());
         let (config, detail) = (self.config.clone(), self.options.detail > 0);
         let dump = self.options.dump_config;
+        if chooses_nftables(&self.config) {
+            tracing::info!(
+                target: "vrrp",
+                "use_vmac or no_accept/strict specified, but no firewall configured - using nftables"
+            );
+        }
+        self.kernel
+            .send(KernelRequest::Links(virtual_links(&self.running)));
         // In the kernel thread's turn: at the start it reports all interfaces before it does anything else.
         self.kernel.open_sockets(Vec::new(), move |_| {
             if dump {

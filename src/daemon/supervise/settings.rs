@@ -62,3 +62,12 @@ pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> Kern
         log_addresses: options.address_monitoring,
     }
 }
+
+/// Something needs the firewall, and the file names none.
+pub(super) fn chooses_nftables(config: &Configuration) -> bool {
+    let globals = &config.globals;
+    let needs = |instance: &crate::model::Instance| {
+        instance.vmac.is_some() || instance.accept == crate::model::vrrp::Accept::Disabled
+    };
+    globals.nftables.is_none() && globals.iptables.is_none() && config.instances.iter().any(needs)
+}

@@ -37,6 +37,7 @@ fn address(last: u8) -> Address {
         no_track: false,
         preferred: Lifetime::Forever,
         preferred_given: false,
+        over: None,
         use_vmac: false,
         track_group: None,
     }

@@ -4,6 +4,9 @@
 //! Every change is one transaction. The table of a family exists as long as it has an address.
 
 mod rules;
+mod vmac;
+
+pub use self::vmac::VirtualMac;
 
 use self::rules::{Element, Family, add_elements, begin, create_table, delete_table, end, remove_elements};
 use super::channel::{Batch, Channel};
@@ -33,6 +36,9 @@ pub struct Firewall {
     /// How many claimed instances want it dropped: address and interface name.
     wanted: BTreeMap<(IpAddr, String), u32>,
     present: BTreeSet<Element>,
+    /// VMACs that there are, and those of which the kernel has the rules.
+    vmacs: Vec<VirtualMac>,
+    present_vmacs: Vec<VirtualMac>,
     changed: bool,
 }
 
@@ -48,6 +54,8 @@ impl Default for Firewall {
             channel: None,
             wanted: BTreeMap::new(),
             present: BTreeSet::new(),
+            vmacs: Vec::new(),
+            present_vmacs: Vec::new(),
             changed: false,
         }
     }
@@ -72,9 +80,11 @@ impl Firewall {
 
     /// Removes the tables that a killed predecessor has left.
     pub fn clean(&mut self) {
+        let ours = |family| self.present_vmacs.iter().any(|vmac| vmac.concerns(family));
+        let left = [Family::Ip, Family::Ip6].map(|family| (family, ours(family)));
         self.transaction("remove old drop rules", |batch, settings| {
-            for family in [Family::Ip, Family::Ip6] {
-                delete_table(batch, family, settings);
+            for (family, _) in left.iter().filter(|(_, ours)| !ours) {
+                delete_table(batch, *family, settings);
             }
         });
     }
@@ -104,6 +114,12 @@ impl Firewall {
         self.changed = true;
     }
 
+    /// The VMACs that there are, as of the next `flush`.
+    pub fn set_vmacs(&mut self, vmacs: Vec<VirtualMac>) {
+        self.changed |= vmacs != self.vmacs;
+        self.vmacs = vmacs;
+    }
+
     /// Interfaces have come or gone: link-local addresses are dropped by index.
     pub fn interfaces_changed(&mut self) {
         self.changed |= !self.wanted.is_empty();
@@ -125,44 +141,67 @@ impl Firewall {
                 IpAddr::V6(v6) => Some(Element::V6(*v6)),
             })
             .collect();
-        if wanted == self.present {
+        if wanted == self.present && self.vmacs == self.present_vmacs {
             return;
         }
-        let present = std::mem::take(&mut self.present);
+        let (present, present_vmacs) = (
+            std::mem::take(&mut self.present),
+            std::mem::take(&mut self.present_vmacs),
+        );
+        let vmacs = self.vmacs.clone();
         let done = self.transaction("change the drop rules", |batch, settings| {
             for family in [Family::Ip, Family::Ip6] {
-                let of = |set: &BTreeSet<Element>| -> BTreeSet<Element> {
+                let elements = |set: &BTreeSet<Element>| -> BTreeSet<Element> {
                     set.iter()
                         .filter(|element| element.family() == family)
                         .copied()
                         .collect()
                 };
-                let (now, then) = (of(&present), of(&wanted));
-                match (now.is_empty(), then.is_empty()) {
+                let of = |list: &'_ [VirtualMac]| -> Vec<VirtualMac> {
+                    list.iter()
+                        .filter(|vmac| vmac.concerns(family))
+                        .cloned()
+                        .collect()
+                };
+                let (now, then) = (elements(&present), elements(&wanted));
+                let (vmacs_now, vmacs_then) = (of(&present_vmacs), of(&vmacs));
+                let nothing_now = now.is_empty() && vmacs_now.is_empty();
+                match (nothing_now, then.is_empty() && vmacs_then.is_empty()) {
                     (true, true) => {}
                     (_, true) => delete_table(batch, family, settings),
-                    (true, false) => {
-                        // One that is there is not ours any more: a killed predecessor's.
+                    _ if now.is_empty() != then.is_empty() || vmacs_now != vmacs_then || nothing_now => {
+                        // Made anew in the same transaction: there is no moment without it. One that is there
+                        // and is not ours is a killed predecessor's.
                         delete_table(batch, family, settings);
-                        create_table(batch, family, settings, &then);
+                        let vmacs: Vec<&VirtualMac> = vmacs_then.iter().collect();
+                        create_table(batch, family, settings, &then, &vmacs);
                     }
-                    (false, false) => {
+                    _ => {
                         remove_elements(batch, family, settings, now.difference(&then).copied());
                         add_elements(batch, family, settings, then.difference(&now).copied());
                     }
                 }
             }
         });
-        self.present = if done { wanted } else { present };
+        (self.present, self.present_vmacs) = if done {
+            (wanted, vmacs)
+        } else {
+            (present, present_vmacs)
+        };
     }
 
     /// Removes the tables.
     pub fn remove(&mut self) {
         let present = std::mem::take(&mut self.present);
-        if present.is_empty() {
+        let vmacs = std::mem::take(&mut self.present_vmacs);
+        if present.is_empty() && vmacs.is_empty() {
             return;
         }
-        let families: BTreeSet<Family> = present.iter().map(|element| element.family()).collect();
+        let there = |family: &Family| {
+            present.iter().any(|element| element.family() == *family)
+                || vmacs.iter().any(|vmac| vmac.concerns(*family))
+        };
+        let families: Vec<Family> = [Family::Ip, Family::Ip6].into_iter().filter(there).collect();
         self.transaction("remove the drop rules", |batch, settings| {
             for family in &families {
                 delete_table(batch, *family, settings);

@@ -1,6 +1,7 @@
 //! The rule sets as nftables messages, in nft's own encoding, so that `nft list ruleset` shows keepalived's.
 
 use super::Settings;
+use super::vmac::VirtualMac;
 use crate::net::channel::Batch;
 use crate::net::message::Writer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,27 +11,27 @@ const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const NEWRULE: u16 = 6;
-const NEWSET: u16 = 9;
-const NEWSETELEM: u16 = 12;
+pub(super) const NEWSET: u16 = 9;
+pub(super) const NEWSETELEM: u16 = 12;
 const DELSETELEM: u16 = 14;
 const SUBSYSTEM: u16 = 10;
 
 /// nft's numbers of data types, six bits each where two are concatenated.
 const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
-const IFACE_INDEX: u32 = 20;
-const ICMPV6_TYPE: u32 = 29;
+pub(super) const IFACE_INDEX: u32 = 20;
+pub(super) const ICMPV6_TYPE: u32 = 29;
 const IFNAME: u32 = 41;
 
 const META_IIF: u32 = 4;
-const META_OIF: u32 = 5;
+pub(super) const META_OIF: u32 = 5;
 const META_OIFNAME: u32 = 7;
 const META_L4PROTO: u32 = 16;
-const META_OIFKIND: u32 = 27;
-const NETWORK_HEADER: u32 = 1;
+pub(super) const META_OIFKIND: u32 = 27;
+pub(super) const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
-const SET_CONSTANT: u32 = 2;
-const NF_DROP: i32 = 0;
+pub(super) const SET_CONSTANT: u32 = 2;
+pub(super) const NF_DROP: i32 = 0;
 const NF_ACCEPT: i32 = 1;
 const NFT_GOTO: i32 = -4;
 const HOOK_INPUT: u32 = 1;
@@ -38,7 +39,7 @@ const HOOK_OUTPUT: u32 = 3;
 const NEIGHBOUR_SOLICIT: u8 = 135;
 const NEIGHBOUR_ADVERT: u8 = 136;
 /// Elements of one message: an attribute is at most 64 KiB long.
-const ELEMENTS: usize = 500;
+pub(super) const ELEMENTS: usize = 500;
 
 /// What is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +131,13 @@ fn header(writer: &mut Writer, family: u8, resource: u16) {
     writer.put(&[family, 0, high, low]);
 }
 
-fn request(batch: &mut Batch<'_>, kind: u16, flags: i32, family: Family, write: impl FnOnce(&mut Writer)) {
+pub(super) fn request(
+    batch: &mut Batch<'_>,
+    kind: u16,
+    flags: i32,
+    family: Family,
+    write: impl FnOnce(&mut Writer),
+) {
     let writer = batch.begin(SUBSYSTEM << 8 | kind, flags);
     header(writer, family.number(), 0);
     write(writer);
@@ -146,11 +153,13 @@ pub(super) fn delete_table(batch: &mut Batch<'_>, family: Family, settings: &Set
     }
 }
 
+/// With what is wanted of both: addresses that are dropped, and VMACs.
 pub(super) fn create_table(
     batch: &mut Batch<'_>,
     family: Family,
     settings: &Settings,
     content: &BTreeSet<Element>,
+    vmacs: &[&VirtualMac],
 ) {
     request(batch, NEWTABLE, libc::NLM_F_CREATE, family, |writer| {
         writer.attribute_text(1, &settings.table);
@@ -160,77 +169,45 @@ pub(super) fn create_table(
         family,
         settings,
     };
-    match family {
-        Family::Ip => {
-            maker.set("vips", 1, IPV4_ADDR, 4, 0);
-            maker.chain("out", Some(HOOK_OUTPUT));
-            maker.chain("in", Some(HOOK_INPUT));
-        }
-        Family::Ip6 => {
-            let (kind, length) = if settings.by_index {
-                (IFACE_INDEX, 20)
-            } else {
-                (IFNAME, 32)
-            };
-            maker.set("parent_link_local", 1, IPV6_ADDR << 6 | kind, length, 0);
-            maker.set("vips", 2, IPV6_ADDR, 16, 0);
-            maker.set("neighbor-discovery", 3, ICMPV6_TYPE, 1, SET_CONSTANT);
-            maker.set("vips_link_local", 4, IPV6_ADDR << 6 | IFACE_INDEX, 20, 0);
-            maker.neighbour_types();
-            maker.chain("out", Some(HOOK_OUTPUT));
-            maker.chain("in", Some(HOOK_INPUT));
+    let drops = !content.is_empty();
+    if family == Family::Ip6 {
+        let (kind, length) = if settings.by_index {
+            (IFACE_INDEX, 20)
+        } else {
+            (IFNAME, 32)
+        };
+        maker.set("parent_link_local", 1, IPV6_ADDR << 6 | kind, length, 0);
+        maker.shared_link_local(vmacs);
+    }
+    maker.vmac_sets(vmacs);
+    if drops {
+        maker.drop_sets();
+    }
+    maker.chain("out", Some(HOOK_OUTPUT));
+    if drops {
+        maker.chain("in", Some(HOOK_INPUT));
+        if family == Family::Ip6 {
             maker.chain("in_link_local", None);
             maker.chain("out_link_local", None);
         }
     }
     elements(maker.batch, NEWSETELEM, family, settings, content.iter().copied());
-    match family {
-        Family::Ip => {
-            maker.rule("out", |rule| {
-                rule.address(12, 4).in_set("vips").verdict(NF_DROP, None)
-            });
-            maker.rule("in", |rule| {
-                rule.address(16, 4).in_set("vips").verdict(NF_DROP, None)
-            });
-        }
-        Family::Ip6 => {
-            let interface = if settings.by_index { META_OIF } else { META_OIFNAME };
-            maker.rule("out", |rule| {
-                rule.icmpv6_type()
-                    .equals(&[NEIGHBOUR_ADVERT])
-                    .meta(META_OIFKIND, 1)
-                    .equals(b"macvlan\0\0\0\0\0\0\0\0\0")
-                    .address(8, 16)
-                    .meta(interface, 2)
-                    .in_set("parent_link_local")
-                    .verdict(NF_DROP, None);
-            });
-            for (chain, link_local, offset) in [("out", "out_link_local", 8), ("in", "in_link_local", 24)] {
-                maker.rule(chain, |rule| {
-                    rule.icmpv6_type()
-                        .in_set("neighbor-discovery")
-                        .verdict(NF_ACCEPT, None);
-                });
-                maker.rule(chain, |rule| {
-                    rule.address(offset, 16)
-                        .link_local()
-                        .verdict(NFT_GOTO, Some(link_local))
-                });
-                maker.rule(chain, |rule| {
-                    rule.address(offset, 16).in_set("vips").verdict(NF_DROP, None)
-                });
-            }
-            for (chain, offset, interface) in
-                [("in_link_local", 24, META_IIF), ("out_link_local", 8, META_OIF)]
-            {
-                maker.rule(chain, |rule| {
-                    rule.address(offset, 16)
-                        .meta(interface, 2)
-                        .in_set("vips_link_local")
-                        .verdict(NF_DROP, None);
-                });
-            }
-        }
+    if family == Family::Ip6 {
+        let interface = if settings.by_index { META_OIF } else { META_OIFNAME };
+        maker.rule("out", |rule| {
+            rule.icmpv6_type()
+                .equals(&[NEIGHBOUR_ADVERT])
+                .meta(META_OIFKIND, 1)
+                .equals(b"macvlan\0\0\0\0\0\0\0\0\0")
+                .address(8, 16)
+                .meta(interface, 2)
+                .in_set("parent_link_local")
+                .verdict(NF_DROP, None);
+        });
+    }
+    maker.vmac_rules(vmacs);
+    if drops {
+        maker.drop_rules();
     }
 }
 
@@ -276,14 +253,14 @@ fn element_request(
     });
 }
 
-struct Maker<'a, 'b> {
-    batch: &'a mut Batch<'b>,
-    family: Family,
-    settings: &'a Settings,
+pub(super) struct Maker<'a, 'b> {
+    pub(super) batch: &'a mut Batch<'b>,
+    pub(super) family: Family,
+    pub(super) settings: &'a Settings,
 }
 
 impl Maker<'_, '_> {
-    fn set(&mut self, name: &str, id: u32, kind: u32, length: u32, flags: u32) {
+    pub(super) fn set(&mut self, name: &str, id: u32, kind: u32, length: u32, flags: u32) {
         let table = &self.settings.table;
         request(self.batch, NEWSET, libc::NLM_F_CREATE, self.family, |writer| {
             writer.attribute_text(1, table);
@@ -295,16 +272,61 @@ impl Maker<'_, '_> {
         });
     }
 
-    fn neighbour_types(&mut self) {
-        let keys = [vec![NEIGHBOUR_SOLICIT], vec![NEIGHBOUR_ADVERT]];
-        element_request(
-            self.batch,
-            NEWSETELEM,
-            self.family,
-            self.settings,
-            "neighbor-discovery",
-            &keys,
-        );
+    pub(super) fn elements(&mut self, set: &str, keys: &[Vec<u8>]) {
+        for keys in keys.chunks(ELEMENTS) {
+            element_request(self.batch, NEWSETELEM, self.family, self.settings, set, keys);
+        }
+    }
+
+    /// The sets of addresses that are dropped.
+    fn drop_sets(&mut self) {
+        match self.family {
+            Family::Ip => self.set("vips", 2, IPV4_ADDR, 4, 0),
+            Family::Ip6 => {
+                self.set("vips", 2, IPV6_ADDR, 16, 0);
+                self.set("neighbor-discovery", 3, ICMPV6_TYPE, 1, SET_CONSTANT);
+                self.set("vips_link_local", 4, IPV6_ADDR << 6 | IFACE_INDEX, 20, 0);
+                self.elements(
+                    "neighbor-discovery",
+                    &[vec![NEIGHBOUR_SOLICIT], vec![NEIGHBOUR_ADVERT]],
+                );
+            }
+        }
+    }
+
+    fn drop_rules(&mut self) {
+        if self.family == Family::Ip {
+            self.rule("out", |rule| {
+                rule.address(12, 4).in_set("vips").verdict(NF_DROP, None)
+            });
+            self.rule("in", |rule| {
+                rule.address(16, 4).in_set("vips").verdict(NF_DROP, None)
+            });
+            return;
+        }
+        for (chain, link_local, offset) in [("out", "out_link_local", 8), ("in", "in_link_local", 24)] {
+            self.rule(chain, |rule| {
+                rule.icmpv6_type()
+                    .in_set("neighbor-discovery")
+                    .verdict(NF_ACCEPT, None);
+            });
+            self.rule(chain, |rule| {
+                rule.address(offset, 16)
+                    .link_local()
+                    .verdict(NFT_GOTO, Some(link_local))
+            });
+            self.rule(chain, |rule| {
+                rule.address(offset, 16).in_set("vips").verdict(NF_DROP, None)
+            });
+        }
+        for (chain, offset, interface) in [("in_link_local", 24, META_IIF), ("out_link_local", 8, META_OIF)] {
+            self.rule(chain, |rule| {
+                rule.address(offset, 16)
+                    .meta(interface, 2)
+                    .in_set("vips_link_local")
+                    .verdict(NF_DROP, None);
+            });
+        }
     }
 
     fn chain(&mut self, name: &str, hook: Option<u32>) {
@@ -323,7 +345,7 @@ impl Maker<'_, '_> {
         });
     }
 
-    fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Rule<'_>)) {
+    pub(super) fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Rule<'_>)) {
         let settings = self.settings;
         let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
         request(self.batch, NEWRULE, flags, self.family, |writer| {
@@ -340,13 +362,13 @@ impl Maker<'_, '_> {
 }
 
 /// Expressions of one rule, in nft's own encoding, so that `nft list ruleset` shows them as rules.
-struct Rule<'a> {
+pub(super) struct Rule<'a> {
     writer: &'a mut Writer,
     counters: bool,
 }
 
 impl Rule<'_> {
-    fn expression(&mut self, name: &str, write: impl FnOnce(&mut Writer)) -> &mut Self {
+    pub(super) fn expression(&mut self, name: &str, write: impl FnOnce(&mut Writer)) -> &mut Self {
         let element = self.writer.nest(1);
         self.writer.attribute_text(1, name);
         let data = self.writer.nest(2);
@@ -356,7 +378,7 @@ impl Rule<'_> {
         self
     }
 
-    fn numbers(&mut self, name: &str, numbers: &[(u16, u32)]) -> &mut Self {
+    pub(super) fn numbers(&mut self, name: &str, numbers: &[(u16, u32)]) -> &mut Self {
         self.expression(name, |writer| {
             for (kind, number) in numbers {
                 writer.attribute(*kind, &number.to_be_bytes());
@@ -364,24 +386,24 @@ impl Rule<'_> {
         })
     }
 
-    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
+    pub(super) fn meta(&mut self, key: u32, register: u32) -> &mut Self {
         self.numbers("meta", &[(1, register), (2, key)])
     }
 
-    fn address(&mut self, offset: u32, length: u32) -> &mut Self {
+    pub(super) fn address(&mut self, offset: u32, length: u32) -> &mut Self {
         self.numbers(
             "payload",
             &[(1, 1), (2, NETWORK_HEADER), (3, offset), (4, length)],
         )
     }
 
-    fn icmpv6_type(&mut self) -> &mut Self {
+    pub(super) fn icmpv6_type(&mut self) -> &mut Self {
         self.meta(META_L4PROTO, 1)
             .equals(&[libc::IPPROTO_ICMPV6 as u8])
             .numbers("payload", &[(1, 1), (2, TRANSPORT_HEADER), (3, 0), (4, 1)])
     }
 
-    fn equals(&mut self, value: &[u8]) -> &mut Self {
+    pub(super) fn equals(&mut self, value: &[u8]) -> &mut Self {
         self.expression("cmp", |writer| {
             writer.attribute(1, &1u32.to_be_bytes());
             writer.attribute(2, &0u32.to_be_bytes());
@@ -404,14 +426,14 @@ impl Rule<'_> {
         .equals(&prefix)
     }
 
-    fn in_set(&mut self, set: &str) -> &mut Self {
+    pub(super) fn in_set(&mut self, set: &str) -> &mut Self {
         self.expression("lookup", |writer| {
             writer.attribute_text(1, set);
             writer.attribute(2, &1u32.to_be_bytes());
         })
     }
 
-    fn verdict(&mut self, code: i32, chain: Option<&str>) {
+    pub(super) fn verdict(&mut self, code: i32, chain: Option<&str>) {
         if self.counters {
             self.expression("counter", |_| {});
         }
@@ -429,7 +451,7 @@ impl Rule<'_> {
     }
 }
 
-fn data(writer: &mut Writer, kind: u16, value: &[u8]) {
+pub(super) fn data(writer: &mut Writer, kind: u16, value: &[u8]) {
     let nest = writer.nest(kind);
     writer.attribute(1, value);
     writer.close(nest);
