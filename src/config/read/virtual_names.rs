@@ -297,19 +297,21 @@ mod tests {
 
     #[test]
     fn prefixes_are_used_and_cut() {
-        let globals = "global_defs {\n vmac_prefix verylongprefix\n vmac_addr_prefix addr\n}\n";
-        let more = "use_vmac\n virtual_ipaddress {\n 192.0.2.100\n 192.0.2.101 dev eth1 use_vmac\n }";
-        let (config, _) = read(
-            MemoryHost::default(),
-            &(globals.to_owned() + &instance("A", "eth0", 200, more)),
-        );
+        let globals = "global_defs {\n vmac_prefix longprefix1\n vmac_addr_prefix addr\n}\n";
+        let more = |address: &str, other: &str| {
+            format!("use_vmac\n virtual_ipaddress {{\n {address}\n {other} dev eth1 use_vmac\n }}")
+        };
+        let text = instance("A", "eth0", 200, &more("192.0.2.1", "192.0.2.2"))
+            + &instance("B", "eth1", 200, &more("192.0.2.3", "192.0.2.4"));
+        let (config, _) = read(MemoryHost::default(), &(globals.to_owned() + &text));
         let expected = [
-            "A verylongpre.200",
-            " 192.0.2.100 verylongpre.200 eth0",
-            " 192.0.2.101 addr.200 eth1",
+            "A longprefix1.200",
+            " 192.0.2.1 longprefix1.200 eth0",
+            " 192.0.2.2 addr.200 eth1",
+            // The number takes the place of the prefix's end.
+            "B longprefix2.200",
         ];
-        assert_eq!(shown(&config)[0].len(), expected[0].len());
-        assert_eq!(shown(&config)[2], expected[2]);
+        assert_eq!(shown(&config)[..4], expected);
     }
 
     #[test]
