@@ -72,8 +72,11 @@ impl Below {
 
     /// Gives back what no VMAC is over any more.
     pub(super) fn restore(&mut self, still: impl Fn(&str) -> bool) {
-        let over = |name: &String, _: &mut Vec<(&'static str, u32)>| !still(name);
-        for (name, saved) in self.saved.extract_if(.., over) {
+        let (keep, back): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.saved)
+            .into_iter()
+            .partition(|(name, _)| still(name));
+        self.saved = keep;
+        for (name, saved) in back {
             for (key, value) in saved {
                 set("ipv4", &name, key, value);
             }
