@@ -6,8 +6,9 @@ use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
 use crate::state::notify::Notification;
-use crate::state::snapshot::{FileSnapshot, ScriptSnapshot};
+use crate::state::snapshot::{FileSnapshot, ProcessSnapshot, ScriptSnapshot};
 use crate::track::file::{FileStates, FileTracker};
+use crate::track::process::{ProcessStates, ProcessTracker};
 use crate::track::script::{ScriptStates, ScriptTracker, Verdicts};
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Services {
     orders: mpsc::UnboundedSender<Order>,
     scripts: ScriptStates,
     files: FileStates,
+    processes: ProcessStates,
 }
 
 #[derive(Debug)]
@@ -60,13 +62,15 @@ impl Services {
             let spawner = Spawner::attach(spawner)?;
             Thread {
                 tracker: ScriptTracker::new(spawner.clone(), verdicts.clone()),
-                files: FileTracker::new(verdicts),
+                files: FileTracker::new(verdicts.clone()),
+                processes: ProcessTracker::new(verdicts),
                 notifier: Notifier::new(spawner.clone()),
                 spawner,
                 groups: ScriptGroups::default(),
             }
         };
         let (scripts, files) = (thread.tracker.states(), thread.files.states());
+        let processes = thread.processes.states();
         std::thread::Builder::new()
             .name("services".to_owned())
             .spawn(move || runtime.block_on(thread.run(waiting)))?;
@@ -74,6 +78,7 @@ impl Services {
             orders,
             scripts,
             files,
+            processes,
         })
     }
 
@@ -107,6 +112,11 @@ impl Services {
         self.files.snapshot()
     }
 
+    /// Tracked processes as they are now.
+    pub fn processes(&self) -> Vec<ProcessSnapshot> {
+        self.processes.snapshot()
+    }
+
     /// Runs `startup_script` or `shutdown_script` (`kind`: `startup`, `shutdown`) and waits for its end.
     pub async fn run_script(&self, kind: &'static str, command: &Command, limit: Duration) {
         let (done, end) = oneshot::channel();
@@ -134,7 +144,7 @@ impl Services {
 
 /// Whether a configuration has work for this thread.
 pub fn needed(config: &Configuration) -> bool {
-    commands(config).next().is_some() || !config.files.is_empty()
+    commands(config).next().is_some() || !config.files.is_empty() || !config.processes.is_empty()
 }
 
 fn script_groups(config: &Configuration) -> ScriptGroups {
@@ -170,6 +180,7 @@ fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
 struct Thread {
     tracker: ScriptTracker,
     files: FileTracker,
+    processes: ProcessTracker,
     notifier: Notifier,
     spawner: Spawner,
     groups: ScriptGroups,
@@ -189,8 +200,11 @@ impl Thread {
                     self.notifier.set_groups(self.groups.clone());
                     self.tracker.configure(&config.scripts, &self.groups, reload);
                     let files = self.files.configure(&config.files, reload);
+                    let buffer = config.globals.netlink_buffers.process_monitor;
+                    let processes = self.processes.configure(&config.processes, buffer);
                     tokio::spawn(async move {
                         let _ = files.await;
+                        let _ = processes.await;
                         drop(looked);
                     });
                 }

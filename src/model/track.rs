@@ -69,9 +69,9 @@ pub enum ParamMatch {
     None,
     /// All parameters, exactly.
     Exact,
-    /// The first ones, the last of them in part.
+    /// The first ones, exactly.
     Partial,
-    /// The first ones.
+    /// The first ones, and the last of them may go on.
     Initial,
 }
 

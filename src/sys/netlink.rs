@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// NETLINK_ROUTE.
 pub const ROUTE: i32 = libc::NETLINK_ROUTE;
+/// NETLINK_CONNECTOR.
+pub const CONNECTOR: i32 = libc::NETLINK_CONNECTOR;
 /// NETLINK_NETFILTER.
 pub const NETFILTER: i32 = libc::NETLINK_NETFILTER;
 

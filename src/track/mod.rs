@@ -2,5 +2,6 @@
 
 pub mod file;
 mod number;
+pub mod process;
 pub mod script;
 mod watch;

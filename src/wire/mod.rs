@@ -6,6 +6,7 @@ pub mod auth;
 pub mod checksum;
 pub mod ipv4;
 pub mod ndp;
+pub mod process_event;
 pub mod trailer;
 pub mod vrrp;
 

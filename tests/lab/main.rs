@@ -79,6 +79,9 @@ fn main() -> ExitCode {
             tracking::a_file_is_part_of_the_priority,
             tracking::a_file_is_found_again_where_its_directory_was,
             tracking::an_initial_value_is_written,
+            tracking::processes_are_counted,
+            tracking::processes_are_counted_without_events,
+            tracking::a_process_may_be_restarted,
         ],
         alone: [
             bad_input::a_few_bad_packets,

@@ -285,6 +285,7 @@ impl<'a> Supervisor<'a> {
             if let Some(services) = services.get() {
                 snapshot.scripts = services.scripts();
                 snapshot.files = services.files();
+                snapshot.processes = services.processes();
             }
             write(&dumps, &snapshot);
         });
