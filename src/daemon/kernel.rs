@@ -2,15 +2,15 @@
 //! for it. It decides nothing: it makes the kernel hold what the instances claim, and reports.
 
 use crate::model::globals::Buffer;
-use crate::net::addresses;
 use crate::net::adverts::{AdvertSockets, SocketSpec};
 use crate::net::announce::{Announcer, Pacing};
 use crate::net::channel::Channel;
-use crate::net::desired::{Desired, Key, Outcome};
+use crate::net::desired::{Desired, Outcome};
 use crate::net::firewall::Firewall;
 use crate::net::links::{Change, Table};
 use crate::net::monitor::{Monitor, Seen, suspect};
 use crate::net::virtual_links::{self, VirtualLinks};
+use crate::net::objects::{self, Key, Object};
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::state::{Interface, InterfaceAddress};
 use crate::sys::{clock, netlink, poll};
@@ -342,7 +342,7 @@ impl Kernel {
         let mut out = Vec::new();
         if !steps.is_empty() {
             let operations: Vec<_> = steps.iter().map(|step| step.operation()).collect();
-            match addresses::apply(&mut self.channel, &operations) {
+            match objects::apply(&mut self.channel, &self.table, &operations) {
                 Ok(results) => self.desired.done(&steps, &results, &mut out),
                 Err(error) => {
                     error!(target: "vrrp",
@@ -381,8 +381,12 @@ impl Kernel {
                 Some(Outcome::Restored { instance, address }) => {
                     (self.report)(KernelReport::AddressRestored { instance, address });
                 }
-                Some(Outcome::Block { addresses }) => self.firewall.block(&addresses),
-                Some(Outcome::Unblock { addresses }) => self.firewall.unblock(&addresses),
+                Some(Outcome::Block { objects }) => {
+                    self.firewall.block(objects.iter().filter_map(Object::address));
+                }
+                Some(Outcome::Unblock { objects }) => {
+                    self.firewall.unblock(objects.iter().filter_map(Object::address));
+                }
                 Some(Outcome::Cancel(instance)) => self.announcer.cancel(instance),
                 Some(Outcome::CancelAddress { instance, address }) => {
                     self.announcer.cancel_address(instance, address);
@@ -583,8 +587,13 @@ impl Kernel {
             0 => "putting it back".to_owned(),
             delay => format!("putting it back in {:.1} s", delay as f64 / 1e9),
         };
-        info!(target: "vrrp", VRRP_INSTANCE = %name,
-            "({name}) {} was removed from {} {who}; {when}", key.address, key.interface);
+        let what = match key {
+            Key::Address {
+                interface, address, ..
+            } => format!("{address} was removed from {interface}"),
+            other => format!("{other} was removed"),
+        };
+        info!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} {who}; {when}");
     }
 
     fn report_changed(&mut self) {
@@ -617,10 +626,7 @@ impl Kernel {
             }
         }
         for key in self.desired.resynchronize(&self.table) {
-            let up = self
-                .table
-                .by_name(&key.interface)
-                .is_some_and(|interface| interface.is_up());
+            let up = self.table.iter().any(|link| link.is_up() && key.uses(&link.name));
             if let Some((instance, delay)) = self.desired.lost(&key, clock::monotonic(), up) {
                 self.lost_line(instance, &key, 0, delay);
             }

@@ -130,6 +130,15 @@ pub struct Route {
     pub track_group: Option<String>,
 }
 
+impl Route {
+    /// Interfaces that it names: `dev`, and those of its next hops.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.hop)
+            .chain(&self.next_hops)
+            .filter_map(|hop| hop.interface.as_deref())
+    }
+}
+
 /// What a rule does with a packet that it matches.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RuleAction {

@@ -3,6 +3,8 @@
 //! Reading never fails as a whole because of an attribute that nobody here asked for, and never reads
 //! past what a length says.
 
+use std::net::IpAddr;
+
 /// Control messages of netlink itself.
 pub const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
 /// End of a dump.
@@ -71,6 +73,14 @@ impl Writer {
         self.attribute(kind, &bytes);
     }
 
+    /// An attribute that is an address.
+    pub fn attribute_ip(&mut self, kind: u16, address: IpAddr) {
+        match address {
+            IpAddr::V4(v4) => self.attribute(kind, &v4.octets()),
+            IpAddr::V6(v6) => self.attribute(kind, &v6.octets()),
+        }
+    }
+
     /// Opens a nested attribute.
     pub fn nest(&mut self, kind: u16) -> Nest {
         let at = self.bytes.len();
@@ -80,8 +90,13 @@ impl Writer {
 
     /// Closes it.
     pub fn close(&mut self, nest: Nest) {
-        let length = u16::try_from(self.bytes.len() - nest.0).unwrap_or(u16::MAX);
-        self.bytes[nest.0..nest.0 + 2].copy_from_slice(&length.to_ne_bytes());
+        self.set_length_at(nest.0);
+    }
+
+    /// Writes the length of what begins there and ends here into its first two bytes.
+    pub fn set_length_at(&mut self, at: usize) {
+        let length = u16::try_from(self.bytes.len() - at).unwrap_or(u16::MAX);
+        self.bytes[at..at + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
     /// Asks for an acknowledgement of the last message, ended or not.

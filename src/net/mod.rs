@@ -1,4 +1,4 @@
-//! The kernel, driven: advert sockets, announcements, addresses, links and their monitor, the firewall, and
+//! The kernel, driven: advert sockets, announcements, addresses, routes, rules, links and their monitor, the firewall, and
 //! `desired`, which makes the kernel hold what the instances claim.
 
 pub mod addresses;
@@ -10,4 +10,7 @@ pub mod firewall;
 pub mod links;
 pub mod message;
 pub mod monitor;
+pub mod objects;
+pub mod routes;
+pub mod rules;
 pub mod virtual_links;

@@ -1,10 +1,11 @@
 //! Desired kernel state, and what the kernel reports.
 //!
 //! Messages between the VRRP thread and the kernel thread. The VRRP thread says which instance claims
-//! its addresses and when they are announced; the kernel thread makes it so, and reports.
+//! its addresses, routes and rules and when addresses are announced; the kernel thread makes it so, and reports.
 
 use super::{InstanceId, Interface};
 use crate::model::Address;
+use crate::model::route::{Route, Rule};
 use crate::model::vrrp::Accept;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +24,10 @@ pub struct KernelInstance {
     pub vips: Arc<[Address]>,
     /// `virtual_ipaddress_excluded`.
     pub excluded_vips: Arc<[Address]>,
+    /// `virtual_routes`.
+    pub routes: Arc<[Route]>,
+    /// `virtual_rules`.
+    pub rules: Arc<[Rule]>,
     /// `no_accept`, strict mode: packets to the addresses are dropped while they are claimed.
     pub accept: Accept,
     /// `promote_secondaries`.
@@ -123,7 +128,8 @@ pub enum KernelRequest {
         /// (left behind by a killed predecessor).
         clean: bool,
     },
-    /// Add the instance's addresses, announcing each slice as soon as the kernel has it.
+    /// Add the instance's addresses, announcing each slice as soon as the kernel has it; then its routes and
+    /// rules.
     Claim {
         /// Instance.
         instance: InstanceId,
@@ -132,7 +138,7 @@ pub enum KernelRequest {
         /// Gratuitous ARPs or unsolicited NAs per address.
         announce: u32,
     },
-    /// Remove the instance's addresses. Overtakes the unfinished rest of a claim.
+    /// Remove the instance's rules, routes and addresses. Overtakes the unfinished rest of a claim.
     Release {
         /// Instance.
         instance: InstanceId,

@@ -131,6 +131,8 @@ pub fn instance(id: u32, vips: Vec<Address>) -> KernelInstance {
         interface: "eth0".into(),
         vips: vips.into(),
         excluded_vips: Vec::new().into(),
+        routes: Vec::new().into(),
+        rules: Vec::new().into(),
         accept: Accept::Enabled,
         promote_secondaries: false,
         owner: false,

@@ -28,6 +28,8 @@ pub(super) fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
         interface: config.interface.clone(),
         vips: config.vips.as_slice().into(),
         excluded_vips: config.excluded_vips.as_slice().into(),
+        routes: config.routes.as_slice().into(),
+        rules: config.rules.as_slice().into(),
         accept: config.accept,
         promote_secondaries: config.promote_secondaries,
         owner: config.priority == 255,

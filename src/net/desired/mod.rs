@@ -1,9 +1,10 @@
 //! What the instances claim, and what must be done so that the kernel holds just that. No system calls: the
 //! kernel thread carries out the slices and tells what became of them.
 //!
-//! An address is wanted as long as one claimed instance has it; it is removed when the last one has let it
-//! go. A slice is a few dozen requests, so that what comes in between (a release above all) waits for no more
-//! than that.
+//! An object (an address, a route or a rule) is wanted as long as one claimed instance has it; it is removed
+//! when the last one has let it go. A slice is a few dozen requests, so that what comes in between (a release
+//! above all) waits for no more than that. Routes and rules are added after the addresses of all claims, so
+//! that no announcement waits for them, and removed before the addresses that they lean on.
 
 mod lines;
 mod restore;
@@ -11,56 +12,24 @@ mod work;
 
 pub use work::Step;
 
-use self::lines::{removing_lines, setting_excluded, setting_lines};
+use self::lines::{Mark, gone_line, removing_lines, setting_lines};
 use self::restore::Restore;
-use self::work::{Job, claim_job};
-use super::addresses::Action;
+use self::work::Job;
 use super::links::Table;
-use crate::model::Address;
+use super::objects::{Action, Key, Object};
 use crate::model::vrrp::Accept;
 use crate::state::kernel::KernelInstance;
-use crate::state::{InstanceId, InterfaceAddress};
+use crate::state::InstanceId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tracing::{debug, info};
-
-/// An address on an interface.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// Interface name.
-    pub interface: String,
-    /// Address.
-    pub address: IpAddr,
-    /// Prefix length, of the peer when there is one.
-    pub prefix: u8,
-}
-
-impl Key {
-    /// Of a configured address.
-    pub fn of(address: &Address) -> Key {
-        Key {
-            interface: address.interface.clone(),
-            address: address.network.address,
-            prefix: address.peer.map_or(address.network.prefix, |peer| peer.prefix),
-        }
-    }
-
-    /// Of an address that the kernel told of.
-    pub fn found(interface: &str, address: &InterfaceAddress) -> Key {
-        Key {
-            interface: interface.to_owned(),
-            address: address.address,
-            prefix: address.prefix,
-        }
-    }
-}
+use tracing::debug;
 
 #[derive(Debug)]
 struct Owned {
     config: KernelInstance,
-    /// `vips`, then `excluded_vips`.
-    addresses: Arc<[Address]>,
+    /// `vips`, `excluded_vips`, `routes`, `rules`.
+    objects: Arc<[Object]>,
     epoch: u64,
     claimed: bool,
     /// Packets per address of the last claim.
@@ -69,8 +38,31 @@ struct Owned {
 }
 
 impl Owned {
+    fn new(config: KernelInstance) -> Owned {
+        let addresses = config.vips.iter().chain(config.excluded_vips.iter());
+        let objects = addresses
+            .cloned()
+            .map(Object::Address)
+            .chain(config.routes.iter().cloned().map(Box::new).map(Object::Route))
+            .chain(config.rules.iter().cloned().map(Box::new).map(Object::Rule))
+            .collect();
+        Owned {
+            config,
+            objects,
+            epoch: 0,
+            claimed: false,
+            announce: 0,
+            set: BTreeSet::new(),
+        }
+    }
+
+    /// How many of the objects are addresses; they come first.
+    fn addresses(&self) -> usize {
+        self.config.vips.len() + self.config.excluded_vips.len()
+    }
+
     fn drops(&self) -> bool {
-        self.config.accept == Accept::Disabled && !self.config.owner && !self.addresses.is_empty()
+        self.config.accept == Accept::Disabled && !self.config.owner && self.addresses() > 0
     }
 }
 
@@ -106,15 +98,15 @@ pub enum Outcome {
         /// Address.
         address: IpAddr,
     },
-    /// Packets to these addresses are dropped from now on; before they are added.
+    /// Packets to the addresses among these are dropped from now on; before they are added.
     Block {
-        /// Addresses.
-        addresses: Arc<[Address]>,
+        /// Addresses, and other objects.
+        objects: Arc<[Object]>,
     },
     /// And no longer; after they are removed.
     Unblock {
-        /// Addresses.
-        addresses: Arc<[Address]>,
+        /// Addresses, and other objects.
+        objects: Arc<[Object]>,
     },
     /// What is pending for the instance is not to be announced any more.
     Cancel(InstanceId),
@@ -134,7 +126,10 @@ pub struct Desired {
     wanted: BTreeMap<Key, u32>,
     configured: BTreeSet<Key>,
     releases: VecDeque<Job>,
+    /// Addresses.
     claims: VecDeque<Job>,
+    /// Routes and rules, when all addresses are there.
+    later: VecDeque<Job>,
     returns: VecDeque<(InstanceId, Key)>,
     restores: BTreeMap<Key, Restore>,
     /// Removals of ours that the monitor has not told of yet.
@@ -168,32 +163,18 @@ impl Desired {
         }
         let mut fresh = Vec::new();
         for config in instances {
-            let addresses: Arc<[Address]> = config
-                .vips
-                .iter()
-                .chain(config.excluded_vips.iter())
-                .cloned()
-                .collect();
             match self.instances.remove(&config.id) {
-                Some(before) => self.reconfigure(before, config, addresses, out),
+                Some(before) => self.reconfigure(before, config, out),
                 None => {
                     fresh.push(config.id);
-                    let owned = Owned {
-                        config,
-                        addresses,
-                        epoch: 0,
-                        claimed: false,
-                        announce: 0,
-                        set: BTreeSet::new(),
-                    };
-                    self.instances.insert(owned.config.id, owned);
+                    self.instances.insert(config.id, Owned::new(config));
                 }
             }
         }
         self.configured = self
             .instances
             .values()
-            .flat_map(|owned| owned.addresses.iter().map(Key::of))
+            .flat_map(|owned| owned.objects.iter().map(Key::of))
             .collect();
         // keepalived removes what an earlier run has left behind when it has read its configuration, and once
         // more when an instance starts other than as address owner.
@@ -214,106 +195,82 @@ impl Desired {
         }
     }
 
-    fn reconfigure(
-        &mut self,
-        before: Owned,
-        config: KernelInstance,
-        addresses: Arc<[Address]>,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn reconfigure(&mut self, before: Owned, config: KernelInstance, out: &mut Vec<Outcome>) {
         let id = config.id;
+        let was_dropping = before.drops();
+        let old = before.objects.clone();
         let mut owned = Owned {
-            config,
-            addresses,
-            set: before.set.clone(),
-            ..before
+            epoch: before.epoch,
+            claimed: before.claimed,
+            announce: before.announce,
+            set: before.set,
+            ..Owned::new(config)
         };
         if !owned.claimed {
             self.instances.insert(id, owned);
             return;
         }
-        let was_dropping = Owned {
-            config: before.config,
-            addresses: before.addresses.clone(),
-            set: BTreeSet::new(),
-            ..owned
-        }
-        .drops();
-        let old = &before.addresses;
-        let same = |a: &Address, b: &Address| {
-            Address {
-                interface_given: false,
-                ..a.clone()
-            } == Address {
-                interface_given: false,
-                ..b.clone()
-            }
-        };
-        let removed: Vec<Address> = old
+        let objects = owned.objects.clone();
+        let removed: Vec<&Object> = old
             .iter()
-            .filter(|a| !owned.addresses.iter().any(|b| same(a, b)))
-            .cloned()
+            .filter(|a| !objects.iter().any(|b| a.same(b)))
             .collect();
-        let added = owned.addresses.iter().any(|a| !old.iter().any(|b| same(a, b)));
-        for address in old.iter() {
-            self.unwant(&Key::of(address));
+        let added = objects.iter().any(|a| !old.iter().any(|b| a.same(b)));
+        for object in old.iter() {
+            self.unwant(&Key::of(object));
         }
-        for address in owned.addresses.iter() {
-            *self.wanted.entry(Key::of(address)).or_default() += 1;
+        for object in objects.iter() {
+            *self.wanted.entry(Key::of(object)).or_default() += 1;
         }
         let name = owned.config.name.clone();
-        for address in &removed {
-            owned.set.remove(&Key::of(address));
-            let network = address.network;
-            info!(target: "vrrp", VRRP_INSTANCE = %name,
-                "({name}) ip address {}{} dev {}, no longer exist",
-                network.address, length(address), address.interface);
+        for object in &removed {
+            owned.set.remove(&Key::of(object));
+            gone_line(&name, object);
         }
         if owned.drops() {
             debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
             out.push(Outcome::Block {
-                addresses: owned.addresses.clone(),
+                objects: objects.clone(),
             });
         }
         if was_dropping {
-            out.push(Outcome::Unblock {
-                addresses: before.addresses.clone(),
-            });
+            out.push(Outcome::Unblock { objects: old.clone() });
         }
         setting_lines(&owned);
         if !removed.is_empty() {
-            out.extend(removed.iter().map(|address| Outcome::CancelAddress {
-                instance: id,
-                address: address.network.address,
-            }));
-            // What stays in other words is removed although it is wanted, and added again.
-            let (changed, gone): (Vec<Address>, Vec<Address>) = removed
-                .into_iter()
-                .partition(|old| owned.addresses.iter().any(|new| Key::of(new) == Key::of(old)));
-            for (addresses, force) in [(changed, true), (gone, false)] {
-                self.releases.push_back(Job {
+            out.extend(removed.iter().filter_map(|object| object.address()).map(|address| {
+                Outcome::CancelAddress {
                     instance: id,
-                    name: name.clone(),
-                    epoch: owned.epoch,
-                    action: Action::Remove,
-                    addresses: addresses.into(),
-                    next: 0,
-                    announce: 0,
+                    address: address.network.address,
+                }
+            }));
+            // What stays in other words is removed although it is wanted, and added again; unless adding it
+            // replaces it.
+            let stays = |old: &Object| objects.iter().find(|new| Key::of(new) == Key::of(old));
+            let (changed, gone): (Vec<&Object>, Vec<&Object>) =
+                removed.into_iter().partition(|old| stays(old).is_some());
+            let changed: Vec<&Object> = changed
+                .into_iter()
+                .filter(|old| stays(old).is_some_and(|new| !new.replaces()))
+                .collect();
+            for (list, force) in [(changed, true), (gone, false)] {
+                // Routes and rules before the addresses that they lean on.
+                let (addresses, others): (Vec<&Object>, Vec<&Object>) =
+                    list.into_iter().partition(|object| object.address().is_some());
+                let list: Arc<[Object]> = others.into_iter().chain(addresses).cloned().collect();
+                self.releases.push_back(Job {
                     force,
-                    report: false,
-                    unblock: false,
-                    excluded_from: None,
+                    ..Job::new(id, &owned, Action::Remove, list)
                 });
             }
         }
         // A claim that is under way counts with the new list from its beginning.
-        let pending = self.claims.iter().any(|job| job.instance == id);
-        self.claims.retain(|job| job.instance != id);
+        let pending = self.is_claiming(id);
         if added || pending {
-            self.claims.push_back(claim_job(id, &owned));
+            self.push_claims(id, &owned);
         } else {
-            if !owned.config.excluded_vips.is_empty() {
-                setting_excluded(&name);
+            for (_, mark) in marks(&owned) {
+                mark.log(&name);
             }
             out.push(Outcome::Applied {
                 instance: id,
@@ -326,50 +283,91 @@ impl Desired {
 
     /// Adds the addresses of an instance.
     pub fn claim(&mut self, id: InstanceId, epoch: u64, announce: u32, out: &mut Vec<Outcome>) {
-        let Some(owned) = self.instances.get_mut(&id) else {
+        let Some(mut owned) = self.instances.remove(&id) else {
             return;
         };
         if epoch <= owned.epoch {
+            self.instances.insert(id, owned);
             return;
         }
         owned.epoch = epoch;
         owned.announce = announce;
         if std::mem::replace(&mut owned.claimed, true) {
-            self.claim_again(id, epoch, announce);
+            self.claim_again(id, &owned);
+            self.instances.insert(id, owned);
             return;
         }
-        for address in owned.addresses.iter() {
-            *self.wanted.entry(Key::of(address)).or_default() += 1;
+        for object in owned.objects.iter() {
+            *self.wanted.entry(Key::of(object)).or_default() += 1;
         }
         if owned.drops() {
             let name = &owned.config.name;
             out.push(Outcome::Block {
-                addresses: owned.addresses.clone(),
+                objects: owned.objects.clone(),
             });
             debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
         }
-        setting_lines(owned);
+        setting_lines(&owned);
         // What a release before it has not removed yet is not removed: it is wanted again.
-        self.claims.push_back(claim_job(id, owned));
+        self.push_claims(id, &owned);
+        self.instances.insert(id, owned);
     }
 
     /// A claim after a reload: its new configuration has been told, and the work for it has begun or is done.
-    fn claim_again(&mut self, id: InstanceId, epoch: u64, announce: u32) {
-        if let Some(job) = self.claims.iter_mut().find(|job| job.instance == id) {
-            job.epoch = epoch;
-            job.announce = announce;
+    fn claim_again(&mut self, id: InstanceId, owned: &Owned) {
+        let mut pending = false;
+        for job in self.claims.iter_mut().filter(|job| job.instance == id) {
+            job.epoch = owned.epoch;
+            job.announce = owned.announce;
+            pending = true;
+        }
+        if pending {
             return;
         }
-        let Some(owned) = self.instances.get(&id) else {
-            return;
-        };
-        let missing = |address: &&Address| !owned.set.contains(&Key::of(address));
-        let job = Job {
-            addresses: owned.addresses.iter().filter(missing).cloned().collect(),
-            excluded_from: None,
-            ..claim_job(id, owned)
-        };
-        self.claims.push_back(job);
+        let missing = |object: &&Object| !owned.set.contains(&Key::of(object));
+        let (addresses, others): (Vec<&Object>, Vec<&Object>) = owned
+            .objects
+            .iter()
+            .filter(missing)
+            .partition(|object| object.address().is_some());
+        self.claims.push_back(Job {
+            report: true,
+            ..Job::new(id, owned, Action::Add, addresses.into_iter().cloned().collect())
+        });
+        if !others.is_empty() && !self.later.iter().any(|job| job.instance == id) {
+            let job = Job::new(id, owned, Action::Add, others.into_iter().cloned().collect());
+            self.later.push_back(job);
+        }
+    }
+
+    /// Puts a claim, from its beginning, in the place of what is left of an earlier one.
+    fn push_claims(&mut self, id: InstanceId, owned: &Owned) {
+        self.forget_claims(id);
+        let count = owned.addresses();
+        let (of_addresses, of_others): (Vec<_>, Vec<_>) =
+            marks(owned).into_iter().partition(|(_, mark)| *mark == Mark::Excluded);
+        self.claims.push_back(Job {
+            end: count,
+            report: true,
+            marks: of_addresses,
+            ..Job::new(id, owned, Action::Add, owned.objects.clone())
+        });
+        if count < owned.objects.len() {
+            self.later.push_back(Job {
+                next: count,
+                marks: of_others,
+                ..Job::new(id, owned, Action::Add, owned.objects.clone())
+            });
+        }
+    }
+
+    fn forget_claims(&mut self, id: InstanceId) {
+        self.claims.retain(|job| job.instance != id);
+        self.later.retain(|job| job.instance != id);
+    }
+
+    fn is_claiming(&self, id: InstanceId) -> bool {
+        self.claims.iter().chain(&self.later).any(|job| job.instance == id)
     }
 
     /// Removes them. Overtakes every claim, and ends an unfinished one of the same instance.
@@ -391,7 +389,7 @@ impl Desired {
             out.push(Outcome::Applied {
                 instance: id,
                 epoch,
-                set: vec![false; owned.addresses.len()],
+                set: vec![false; owned.addresses()],
             });
         }
         self.instances.insert(id, owned);
@@ -412,24 +410,25 @@ impl Desired {
 
     fn let_go(&mut self, id: InstanceId, owned: &Owned, epoch: u64, report: bool, out: &mut Vec<Outcome>) {
         removing_lines(owned);
-        for address in owned.addresses.iter() {
-            self.unwant(&Key::of(address));
+        for object in owned.objects.iter() {
+            self.unwant(&Key::of(object));
         }
-        self.claims.retain(|job| job.instance != id);
+        self.forget_claims(id);
         self.returns.retain(|(instance, _)| *instance != id);
         out.push(Outcome::Cancel(id));
+        let count = owned.addresses();
+        if count < owned.objects.len() {
+            self.releases.push_back(Job {
+                next: count,
+                ..Job::new(id, owned, Action::Remove, owned.objects.clone())
+            });
+        }
         self.releases.push_back(Job {
-            instance: id,
-            name: owned.config.name.clone(),
             epoch,
-            action: Action::Remove,
-            addresses: owned.addresses.clone(),
-            next: 0,
-            announce: 0,
-            force: false,
+            end: count,
             report,
             unblock: owned.drops(),
-            excluded_from: None,
+            ..Job::new(id, owned, Action::Remove, owned.objects.clone())
         });
     }
 
@@ -437,28 +436,24 @@ impl Desired {
         let Some(owned) = self.instances.get(&id) else {
             return;
         };
-        let left: Arc<[Address]> = owned
-            .addresses
+        // Routes and rules are not looked for first: the kernel says at once which of them are not there.
+        let (addresses, others): (Vec<&Object>, Vec<&Object>) = owned
+            .objects
             .iter()
-            .filter(|address| is_there(table, &Key::of(address)))
+            .partition(|object| object.address().is_some());
+        let left: Arc<[Object]> = others
+            .into_iter()
+            .chain(
+                addresses
+                    .into_iter()
+                    .filter(|object| Key::of(object).is_address_of(table)),
+            )
             .cloned()
             .collect();
-        if left.is_empty() {
-            return;
+        if !left.is_empty() {
+            let job = Job::new(id, owned, Action::Remove, left);
+            self.releases.push_back(job);
         }
-        self.releases.push_back(Job {
-            instance: id,
-            name: owned.config.name.clone(),
-            epoch: 0,
-            action: Action::Remove,
-            addresses: left,
-            next: 0,
-            announce: 0,
-            force: false,
-            report: false,
-            unblock: false,
-            excluded_from: None,
-        });
     }
 
     /// Announces the claimed addresses again.
@@ -471,9 +466,10 @@ impl Desired {
             return;
         }
         for address in owned
-            .addresses
+            .objects
             .iter()
-            .filter(|address| owned.set.contains(&Key::of(address)))
+            .filter_map(Object::address)
+            .filter(|address| owned.set.contains(&Key::of_address(address)))
         {
             if let Some(interface) = table.by_name(&address.interface) {
                 out.push(Outcome::Announce {
@@ -501,14 +497,14 @@ impl Desired {
             .collect()
     }
 
-    /// The address is one that an instance has, claimed or not.
+    /// It is one that an instance has, claimed or not.
     pub fn is_configured(&self, key: &Key) -> bool {
         self.configured.contains(key)
     }
 
     /// Some instance uses the interface.
     pub fn uses(&self, interface: &str) -> bool {
-        self.configured.iter().any(|key| key.interface == interface)
+        self.configured.iter().any(|key| key.uses(interface))
             || self
                 .instances
                 .values()
@@ -517,10 +513,13 @@ impl Desired {
 
     /// Nothing is left to be done now.
     pub fn is_idle(&self) -> bool {
-        self.releases.is_empty() && self.claims.is_empty() && self.returns.is_empty()
+        self.releases.is_empty()
+            && self.claims.is_empty()
+            && self.later.is_empty()
+            && self.returns.is_empty()
     }
 
-    /// When the next removed address is to be put back.
+    /// When the next removed object is to be put back.
     pub fn deadline(&self) -> Option<u64> {
         self.restores.values().filter_map(|restore| restore.due).min()
     }
@@ -530,7 +529,7 @@ impl Desired {
         self.instances
             .iter()
             .find(|(_, owned)| {
-                owned.claimed && owned.addresses.iter().any(|address| Key::of(address) == *key)
+                owned.claimed && owned.objects.iter().any(|object| Key::of(object) == *key)
             })
             .map(|(id, _)| *id)
     }
@@ -546,34 +545,29 @@ impl Desired {
     }
 }
 
+/// Which of the addresses are set.
 fn flags(owned: &Owned) -> Vec<bool> {
     owned
-        .addresses
+        .objects
         .iter()
-        .map(|address| owned.set.contains(&Key::of(address)))
+        .take(owned.addresses())
+        .map(|object| owned.set.contains(&Key::of(object)))
         .collect()
 }
 
-fn is_there(table: &Table, key: &Key) -> bool {
-    table.by_name(&key.interface).is_some_and(|interface| {
-        interface
-            .addresses
-            .iter()
-            .any(|found| found.address == key.address && found.prefix == key.prefix)
-    })
-}
-
-/// keepalived prints a prefix length only when the address is not alone in its network.
-fn length(address: &Address) -> String {
-    let whole = if address.network.address.is_ipv4() {
-        32
-    } else {
-        128
-    };
-    match address.network.prefix {
-        prefix if prefix == whole => String::new(),
-        prefix => format!("/{prefix}"),
-    }
+/// Where keepalived's lines about what a claim adds belong.
+fn marks(owned: &Owned) -> Vec<(usize, Mark)> {
+    let config = &owned.config;
+    let addresses = owned.addresses();
+    [
+        (config.excluded_vips.is_empty(), config.vips.len(), Mark::Excluded),
+        (config.routes.is_empty(), addresses, Mark::Routes),
+        (config.rules.is_empty(), addresses + config.routes.len(), Mark::Rules),
+    ]
+    .into_iter()
+    .filter(|(nothing, ..)| !nothing)
+    .map(|(_, place, mark)| (place, mark))
+    .collect()
 }
 
 #[cfg(test)]

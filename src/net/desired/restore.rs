@@ -1,6 +1,6 @@
 //! What others take away: put back at once the first time, then with growing patience.
 
-use super::{Desired, Key, is_there};
+use super::{Desired, Key};
 use crate::net::links::Table;
 use crate::state::InstanceId;
 
@@ -17,7 +17,7 @@ pub(super) struct Restore {
 }
 
 impl Desired {
-    /// An address was removed. When an instance wants it, tells after how long it will be put back, and whose
+    /// An object was removed. When an instance wants it, tells after how long it will be put back, and whose
     /// it is; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
     pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<(InstanceId, u64)> {
         if let Some(count) = self.expected.get_mut(key) {
@@ -37,9 +37,9 @@ impl Desired {
             return None;
         }
         let watched = owned
-            .addresses
+            .objects
             .iter()
-            .any(|address| !address.no_track && Key::of(address) == *key);
+            .any(|object| !object.no_track() && Key::of(object) == *key);
         if !watched || !interface_up {
             return None;
         }
@@ -68,30 +68,30 @@ impl Desired {
     /// An interface is there, or is up, and was not: what is claimed on it and not there is added.
     pub fn interface_back(&mut self, name: &str, table: &Table) {
         for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
-            if self.claims.iter().any(|job| job.instance == *id) {
+            if self.is_claiming(*id) {
                 continue;
             }
-            for address in owned.addresses.iter().filter(|address| address.interface == name) {
-                let key = Key::of(address);
+            for object in owned.objects.iter().filter(|object| object.depends_on(name)) {
+                let key = Key::of(object);
                 let waiting = self
                     .restores
                     .get(&key)
                     .is_some_and(|restore| restore.due.is_some())
                     || self.returns.contains(&(*id, key.clone()));
-                if !waiting && !is_there(table, &key) {
+                if !waiting && !key.is_address_of(table) {
                     self.returns.push_back((*id, key));
                 }
             }
         }
     }
 
-    /// An interface is gone, and its addresses with it.
+    /// An interface is gone, and with it what was on it.
     pub fn interface_gone(&mut self, name: &str) {
         for owned in self.instances.values_mut() {
-            owned.set.retain(|key| key.interface != name);
+            owned.set.retain(|key| !key.uses(name));
         }
-        self.restores.retain(|key, _| key.interface != name);
-        self.expected.retain(|key, _| key.interface != name);
+        self.restores.retain(|key, _| !key.uses(name));
+        self.expected.retain(|key, _| !key.uses(name));
     }
 
     /// Messages of the monitor were lost; `table` is fresh. Returns what is claimed, was set, and is gone.
@@ -100,7 +100,7 @@ impl Desired {
         self.instances
             .values()
             .flat_map(|owned| owned.set.iter())
-            .filter(|key| !is_there(table, key))
+            .filter(|key| matches!(key, Key::Address { .. }) && !key.is_address_of(table))
             .cloned()
             .collect()
     }

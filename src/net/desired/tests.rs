@@ -1,7 +1,7 @@
 //! The bookkeeping alone, with a table of links that no kernel has.
 
 use super::*;
-use crate::model::{AddressFlags, IpNetwork, Lifetime};
+use crate::model::{Address, AddressFlags, IpNetwork, Lifetime};
 use crate::net::message::{Answer, Writer, messages};
 
 fn table() -> Table {
@@ -50,6 +50,8 @@ fn instance(id: u32, hosts: std::ops::Range<u8>) -> KernelInstance {
         interface: "eth0".into(),
         vips: hosts.map(address).collect::<Vec<_>>().into(),
         excluded_vips: Vec::new().into(),
+        routes: Vec::new().into(),
+        rules: Vec::new().into(),
         accept: Accept::Enabled,
         promote_secondaries: false,
         owner: false,
@@ -64,7 +66,7 @@ fn work(desired: &mut Desired, most: usize, now: u64) -> (Vec<(Action, String)>,
     out.extend(after);
     let asked = steps.iter().map(|step| {
         let operation = step.operation();
-        (operation.action, operation.address.network.address.to_string())
+        (operation.action, operation.object.address().unwrap().network.address.to_string())
     });
     let out = out
         .into_iter()
@@ -182,7 +184,7 @@ fn what_is_removed_again_and_again_is_put_back_with_growing_patience() {
     let mut desired = started(vec![instance(1, 5..6)]);
     desired.claim(InstanceId(1), 1, 1, &mut Vec::new());
     work(&mut desired, 64, 0);
-    let key = Key::of(&address(5));
+    let key = Key::of_address(&address(5));
     let mut now = 1_000_000_000;
     let mut delays = Vec::new();
     for _ in 0..10 {
@@ -197,7 +199,7 @@ fn what_is_removed_again_and_again_is_put_back_with_growing_patience() {
         assert_eq!(asked, [(Action::Add, "192.0.2.5".to_owned())]);
         let restored = Outcome::Restored {
             instance: InstanceId(1),
-            address: key.address,
+            address: IpAddr::from([192, 0, 2, 5]),
         };
         assert!(outcomes.contains(&restored));
         delays.push(delay / 1_000_000);
@@ -224,7 +226,7 @@ fn our_own_removal_that_is_told_late_is_no_loss() {
     work(&mut desired, 64, 0);
     desired.claim(InstanceId(1), 3, 1, &mut out);
     work(&mut desired, 64, 0);
-    let key = Key::of(&address(5));
+    let key = Key::of_address(&address(5));
     assert_eq!(desired.lost(&key, 1, true), None);
     assert_eq!(
         desired.lost(&key, 2, true),

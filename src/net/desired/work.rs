@@ -1,11 +1,10 @@
 //! The work of reaching the desired state: slices of requests, and what became of them.
 
-use super::lines::{complain, setting_excluded};
+use super::lines::{Mark, complain};
 use super::{Desired, Key, Outcome, Owned, flags};
-use crate::model::Address;
-use crate::net::addresses::{Action, Operation};
 use crate::net::links::Table;
 use crate::net::message::Answer;
+use crate::net::objects::{Action, Object, Operation};
 use crate::state::InstanceId;
 use std::sync::Arc;
 use tracing::debug;
@@ -16,16 +15,19 @@ pub(super) struct Job {
     pub(super) name: Arc<str>,
     pub(super) epoch: u64,
     pub(super) action: Action,
-    pub(super) addresses: Arc<[Address]>,
+    pub(super) objects: Arc<[Object]>,
+    /// From here ...
     pub(super) next: usize,
+    /// ... up to here.
+    pub(super) end: usize,
     pub(super) announce: u32,
     /// Remove although it is wanted: it is added again with other properties.
     pub(super) force: bool,
     pub(super) report: bool,
     /// Firewall elements go when this is done.
     pub(super) unblock: bool,
-    /// Where `excluded_vips` begin; `None` once their line is logged, or when there are none.
-    pub(super) excluded_from: Option<usize>,
+    /// Lines that are to be logged before the request at this place.
+    pub(super) marks: Vec<(usize, Mark)>,
 }
 
 /// One request of a slice.
@@ -34,13 +36,13 @@ pub struct Step {
     instance: InstanceId,
     pub(super) name: Arc<str>,
     pub(super) action: Action,
-    addresses: Arc<[Address]>,
+    objects: Arc<[Object]>,
     place: usize,
     index: u32,
     announce: u32,
     why: Why,
-    /// The first one of `excluded_vips`.
-    excluded_begin: bool,
+    /// Lines that are logged before what the kernel has said about it.
+    marks: Vec<Mark>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,29 +60,29 @@ impl Step {
         Operation {
             action: self.action,
             index: self.index,
-            address: &self.addresses[self.place],
+            object: &self.objects[self.place],
         }
     }
 }
 
 impl Desired {
-    /// The next requests, at most `most`: releases, then what others have removed, then claims. Jobs that need
-    /// no request are done on the way.
+    /// The next requests, at most `most`: releases, then what others have removed, then claims; in a slice that
+    /// has none of these, routes and rules. Jobs that need no request are done on the way.
     pub fn slice(&mut self, most: usize, now: u64, table: &Table, out: &mut Vec<Outcome>) -> Vec<Step> {
         let mut steps = Vec::new();
         while steps.len() < most {
             let Some(mut job) = self.releases.pop_front() else {
                 break;
             };
-            while steps.len() < most && job.next < job.addresses.len() {
-                let key = Key::of(&job.addresses[job.next]);
-                let wanted = !job.force && self.wanted.contains_key(&key);
-                if let Some(interface) = table.by_name(&key.interface).filter(|_| !wanted) {
-                    steps.push(job.step(interface.index));
+            while steps.len() < most && job.next < job.end {
+                let object = &job.objects[job.next];
+                let wanted = !job.force && self.wanted.contains_key(&Key::of(object));
+                match (wanted, object.can_be_removed(table)) {
+                    (false, Some(index)) => steps.push(job.step(index)),
+                    _ => job.next += 1,
                 }
-                job.next += 1;
             }
-            if job.next < job.addresses.len() {
+            if job.next < job.end {
                 self.releases.push_front(job);
                 return steps;
             }
@@ -93,21 +95,30 @@ impl Desired {
             let Some(mut job) = self.claims.pop_front() else {
                 break;
             };
-            while steps.len() < most && job.next < job.addresses.len() {
-                let key = Key::of(&job.addresses[job.next]);
-                match table.by_name(&key.interface) {
-                    Some(interface) => steps.push(job.step(interface.index)),
-                    None => debug!(target: "vrrp", VRRP_INSTANCE = %job.name,
-                        "({}) interface {} for address {} does not exist now; the address is added when it does",
-                        job.name, key.interface, key.address),
-                }
-                job.next += 1;
-            }
-            if job.next < job.addresses.len() {
+            job.add(most, table, &mut steps);
+            if job.next < job.end {
                 self.claims.push_front(job);
                 return steps;
             }
             self.finish_when_done(job, out);
+        }
+        if steps.is_empty() && out.is_empty() {
+            let mut weight = 0;
+            while weight < most {
+                let Some(mut job) = self.later.pop_front() else {
+                    break;
+                };
+                while weight < most && job.next < job.end {
+                    let before = steps.len();
+                    weight += job.objects[job.next].weight();
+                    job.add(before + 1, table, &mut steps);
+                }
+                if job.next < job.end {
+                    self.later.push_front(job);
+                    return steps;
+                }
+                self.finish_when_done(job, out);
+            }
         }
         steps
     }
@@ -141,21 +152,19 @@ impl Desired {
         let Some(owned) = self.instances.get(&id).filter(|owned| owned.claimed) else {
             return;
         };
-        let place = owned
-            .addresses
-            .iter()
-            .position(|address| Key::of(address) == *key);
-        if let (Some(place), Some(interface)) = (place, table.by_name(&key.interface)) {
+        let place = owned.objects.iter().position(|object| Key::of(object) == *key);
+        let Some(place) = place else { return };
+        if let Some(index) = owned.objects[place].can_be_added(table) {
             steps.push(Step {
                 instance: id,
                 name: owned.config.name.clone(),
                 action: Action::Add,
-                addresses: owned.addresses.clone(),
+                objects: owned.objects.clone(),
                 place,
-                index: interface.index,
+                index,
                 announce: owned.announce,
                 why,
-                excluded_begin: false,
+                marks: Vec::new(),
             });
         }
     }
@@ -163,12 +172,12 @@ impl Desired {
     /// The job's last request is in the slice that is being made: what follows from its end is told with the
     /// slice's results, since `done` is called before anything else happens.
     fn finish_when_done(&mut self, job: Job, out: &mut Vec<Outcome>) {
-        if job.excluded_from.is_some() {
-            setting_excluded(&job.name);
+        for (_, mark) in &job.marks {
+            mark.log(&job.name);
         }
         if job.unblock {
             out.push(Outcome::Unblock {
-                addresses: job.addresses.clone(),
+                objects: job.objects.clone(),
             });
         }
         if job.report {
@@ -184,40 +193,45 @@ impl Desired {
     /// Takes in what became of a slice. `results` are as long as `steps`.
     pub fn done(&mut self, steps: &[Step], results: &[Option<Answer>], out: &mut Vec<Outcome>) {
         for (step, result) in steps.iter().zip(results) {
-            let address = &step.addresses[step.place];
+            let object = &step.objects[step.place];
             let errno = result.as_ref().map_or(0, |answer| answer.errno);
             match step.action {
-                Action::Remove => self.removed(step, address, errno, result),
+                Action::Remove => self.removed(step, object, errno, result),
                 Action::Add => {
-                    if step.excluded_begin {
-                        setting_excluded(&step.name);
+                    for mark in &step.marks {
+                        mark.log(&step.name);
                     }
-                    self.added(step, address, errno, result, out)
+                    self.added(step, object, errno, result, out)
                 }
             }
         }
     }
 
-    fn removed(&mut self, step: &Step, address: &Address, errno: i32, result: &Option<Answer>) {
-        match errno {
-            0 => *self.expected.entry(Key::of(address)).or_default() += 1,
-            libc::EADDRNOTAVAIL | libc::ENODEV => {}
-            _ => complain(step, address, result),
+    fn removed(&mut self, step: &Step, object: &Object, errno: i32, result: &Option<Answer>) {
+        match (errno, object) {
+            // Notifications of routes and rules tell whose request it was, whatever their family.
+            (0, Object::Address(_)) => *self.expected.entry(Key::of(object)).or_default() += 1,
+            (0, _) => {}
+            // It is not there, nor is its interface.
+            (libc::EADDRNOTAVAIL | libc::ENODEV | libc::ESRCH | libc::ENOENT, _) => {}
+            // There is no IPv6 at all.
+            (libc::EAFNOSUPPORT | libc::EOPNOTSUPP, Object::Route(_) | Object::Rule(_)) => {}
+            _ => complain(step, object, result),
         }
     }
 
     fn added(
         &mut self,
         step: &Step,
-        address: &Address,
+        object: &Object,
         errno: i32,
         result: &Option<Answer>,
         out: &mut Vec<Outcome>,
     ) {
-        let key = Key::of(address);
+        let key = Key::of(object);
         let is_set = matches!(errno, 0 | libc::EEXIST);
         if !is_set {
-            complain(step, address, result);
+            complain(step, object, result);
         }
         let Some(owned) = self
             .instances
@@ -231,9 +245,15 @@ impl Desired {
         } else {
             owned.set.remove(&key);
         }
+        let Object::Address(address) = object else {
+            return;
+        };
         // What was put back and is there all the same was not gone: no need to tell anybody.
         if step.why != Why::Job && errno != 0 {
             return;
+        }
+        if step.why != Why::Job {
+            self.put_back_others(step.instance);
         }
         if step.why == Why::Restore {
             out.push(Outcome::Restored {
@@ -249,6 +269,20 @@ impl Desired {
             address: address.network.address,
             repeat: step.announce,
         });
+    }
+
+    /// An address has come back: routes that had it as source, or reached their gateway by it, went with it
+    /// without a word from the kernel.
+    fn put_back_others(&mut self, id: InstanceId) {
+        let Some(owned) = self.instances.get(&id) else {
+            return;
+        };
+        for object in owned.objects.iter().filter(|object| matches!(object, Object::Route(_))) {
+            let entry = (id, Key::of(object));
+            if !self.returns.contains(&entry) {
+                self.returns.push_back(entry);
+            }
+        }
     }
 
     /// Fills in which addresses are set, after the results of the slice were taken in.
@@ -269,37 +303,58 @@ impl Desired {
 }
 
 impl Job {
-    fn step(&mut self, index: u32) -> Step {
-        let excluded_begin = self.excluded_from.is_some_and(|from| self.next >= from);
-        if excluded_begin {
-            self.excluded_from = None;
+    /// All of these objects, and nothing said or reported about it.
+    pub(super) fn new(id: InstanceId, owned: &Owned, action: Action, objects: Arc<[Object]>) -> Job {
+        Job {
+            instance: id,
+            name: owned.config.name.clone(),
+            epoch: owned.epoch,
+            action,
+            next: 0,
+            end: objects.len(),
+            objects,
+            announce: owned.announce,
+            force: false,
+            report: false,
+            unblock: false,
+            marks: Vec::new(),
         }
+    }
+
+    /// The next requests of a claim, until there are so many.
+    fn add(&mut self, most: usize, table: &Table, steps: &mut Vec<Step>) {
+        while steps.len() < most && self.next < self.end {
+            let object = &self.objects[self.next];
+            match object.can_be_added(table) {
+                Some(index) => {
+                    let step = self.step(index);
+                    steps.push(step);
+                }
+                None => {
+                    debug!(target: "vrrp", VRRP_INSTANCE = %self.name,
+                        "({}) an interface for {} does not exist now; it is added when it does",
+                        self.name, Key::of(object));
+                    self.next += 1;
+                }
+            }
+        }
+    }
+
+    /// The next request.
+    fn step(&mut self, index: u32) -> Step {
+        let place = self.next;
+        self.next += 1;
+        let due = self.marks.iter().take_while(|(at, _)| *at <= place).count();
         Step {
             instance: self.instance,
             name: self.name.clone(),
             action: self.action,
-            addresses: self.addresses.clone(),
-            place: self.next,
+            objects: self.objects.clone(),
+            place,
             index,
             announce: self.announce,
             why: Why::Job,
-            excluded_begin,
+            marks: self.marks.drain(..due).map(|(_, mark)| mark).collect(),
         }
-    }
-}
-
-pub(super) fn claim_job(id: InstanceId, owned: &Owned) -> Job {
-    Job {
-        instance: id,
-        name: owned.config.name.clone(),
-        epoch: owned.epoch,
-        action: Action::Add,
-        addresses: owned.addresses.clone(),
-        next: 0,
-        announce: owned.announce,
-        force: false,
-        report: true,
-        unblock: false,
-        excluded_from: (!owned.config.excluded_vips.is_empty()).then_some(owned.config.vips.len()),
     }
 }

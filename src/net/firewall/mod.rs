@@ -90,7 +90,7 @@ impl Firewall {
     }
 
     /// Drops packets to and from these addresses as of the next `flush`.
-    pub fn block(&mut self, addresses: &[Address]) {
+    pub fn block<'a>(&mut self, addresses: impl IntoIterator<Item = &'a Address>) {
         for address in addresses {
             *self
                 .wanted
@@ -101,7 +101,7 @@ impl Firewall {
     }
 
     /// Takes `block` back.
-    pub fn unblock(&mut self, addresses: &[Address]) {
+    pub fn unblock<'a>(&mut self, addresses: impl IntoIterator<Item = &'a Address>) {
         for address in addresses {
             let key = (address.network.address, address.interface.clone());
             if let Some(count) = self.wanted.get_mut(&key) {
