@@ -1,12 +1,12 @@
 //! What the daemon owns in the kernel's tables: addresses, routes and rules, and the requests that add and
 //! remove them.
 
+use super::addresses;
 use super::channel::Channel;
 use super::links::Table;
 use super::message::Answer;
 use super::routes::{self, RouteKey};
 use super::rules::{self, RuleKey};
-use super::addresses;
 use crate::model::Address;
 use crate::model::route::{Route, Rule};
 use crate::state::InterfaceAddress;
@@ -215,7 +215,10 @@ impl Key {
     pub fn uses(&self, name: &str) -> bool {
         match self {
             Key::Address { interface, .. } => interface == name,
-            Key::Route(route) => route.hops.iter().any(|hop| hop.interface.as_deref() == Some(name)),
+            Key::Route(route) => route
+                .hops
+                .iter()
+                .any(|hop| hop.interface.as_deref() == Some(name)),
             Key::Rule(_) => false,
         }
     }

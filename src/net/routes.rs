@@ -99,7 +99,16 @@ impl RouteKey {
 
     /// It stands at the same place: one of the two can take the place of the other.
     pub fn same_place(&self, other: &RouteKey) -> bool {
-        let place = |key: &RouteKey| (key.family, key.table, key.destination, key.from, key.tos, key.metric);
+        let place = |key: &RouteKey| {
+            (
+                key.family,
+                key.table,
+                key.destination,
+                key.from,
+                key.tos,
+                key.metric,
+            )
+        };
         place(self) == place(other)
     }
 
@@ -134,7 +143,15 @@ impl HopKey {
 impl fmt::Display for RouteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.destination.prefix == 0 {
-            write!(f, "{}", if self.family == Family::Inet { "default" } else { "inet6 default" })?;
+            write!(
+                f,
+                "{}",
+                if self.family == Family::Inet {
+                    "default"
+                } else {
+                    "inet6 default"
+                }
+            )?;
         } else {
             write!(f, "{}/{}", self.destination.address, self.destination.prefix)?;
         }
@@ -205,7 +222,9 @@ pub fn read(message: &Message<'_>, table: &Table) -> Option<RouteNews> {
     }
     route.from = route.from.filter(|from| from.prefix > 0);
     if route.hops.is_empty() {
-        route.hops.push(read_hop(family, payload.get(HEADER..)?, None, table));
+        route
+            .hops
+            .push(read_hop(family, payload.get(HEADER..)?, None, table));
     }
     Some(RouteNews {
         route,
@@ -222,7 +241,9 @@ fn read_hops(family: Family, mut bytes: &[u8], table: &Table) -> Vec<HopKey> {
             break;
         };
         hops.push(read_hop(family, attributes, Some(index), table));
-        bytes = bytes.get(usize::from(length).next_multiple_of(4)..).unwrap_or(&[]);
+        bytes = bytes
+            .get(usize::from(length).next_multiple_of(4)..)
+            .unwrap_or(&[]);
     }
     hops
 }
@@ -245,7 +266,9 @@ fn read_hop(family: Family, bytes: &[u8], mut index: Option<u32>, table: &Table)
     }
     HopKey {
         via,
-        interface: index.and_then(|index| table.get(index)).map(|link| link.name.clone()),
+        interface: index
+            .and_then(|index| table.get(index))
+            .map(|link| link.name.clone()),
     }
 }
 
@@ -293,14 +316,21 @@ pub(super) fn write(batch: &mut Batch<'_>, action: Action, route: &Route, table:
     let all_there = route.interfaces().all(|name| table.by_name(name).is_some());
     if single {
         write_gateway(writer, route.family, &route.hop, add);
-        if let Some(link) = route.hop.interface.as_deref().and_then(|name| table.by_name(name)) {
+        if let Some(link) = route
+            .hop
+            .interface
+            .as_deref()
+            .and_then(|name| table.by_name(name))
+        {
             writer.attribute(libc::RTA_OIF, &link.index.to_ne_bytes());
         }
     } else if add || all_there {
         let hops = writer.nest(libc::RTA_MULTIPATH);
         for hop in &route.next_hops {
             let device = hop.interface.as_deref().or(route.hop.interface.as_deref());
-            let index = device.and_then(|name| table.by_name(name)).map_or(0, |link| link.index);
+            let index = device
+                .and_then(|name| table.by_name(name))
+                .map_or(0, |link| link.index);
             write_hop(writer, route.family, hop, index, add);
         }
         writer.close(hops);
@@ -314,7 +344,13 @@ fn write_properties(writer: &mut Writer, route: &Route) {
         .iter()
         .filter(|metric| metric.locked)
         .map(|metric| metric.kind)
-        .chain(route.congctl.iter().filter(|(_, locked)| *locked).map(|_| RTAX_CC_ALGO))
+        .chain(
+            route
+                .congctl
+                .iter()
+                .filter(|(_, locked)| *locked)
+                .map(|_| RTAX_CC_ALGO),
+        )
         .fold(0u32, |all, kind| all | 1 << kind);
     if !route.metrics.is_empty() || route.features != 0 || route.congctl.is_some() {
         let metrics = writer.nest(libc::RTA_METRICS);

@@ -187,7 +187,11 @@ pub(super) fn write(batch: &mut Batch<'_>, change: Action, rule: &Rule) {
     let writer = batch.begin(kind, flags);
     let key = RuleKey::of(rule);
     let prefix = |network: Option<IpNetwork>| network.map_or(0, |network| network.prefix);
-    let table = if key.action == FR_ACT_TO_TBL { key.target } else { 0 };
+    let table = if key.action == FR_ACT_TO_TBL {
+        key.target
+    } else {
+        0
+    };
     writer.put(&[
         family_number(rule.family),
         prefix(key.to),

@@ -8,4 +8,5 @@ mod adverts;
 mod firewall;
 mod log;
 mod pacing;
+mod routes;
 mod speed;

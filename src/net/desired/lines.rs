@@ -50,9 +50,10 @@ pub(super) fn gone_line(name: &str, object: &Object) {
             info!(target: "vrrp", "Removing route {to}");
         }
         Object::Rule(rule) => {
-            let from = rule
-                .from
-                .map_or_else(|| "all".to_owned(), |from| format!("{}/{}", from.address, from.prefix));
+            let from = rule.from.map_or_else(
+                || "all".to_owned(),
+                |from| format!("{}/{}", from.address, from.prefix),
+            );
             let to = rule
                 .to
                 .map_or_else(String::new, |to| format!(" to {}/{}", to.address, to.prefix));

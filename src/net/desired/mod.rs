@@ -18,8 +18,8 @@ use self::work::Job;
 use super::links::Table;
 use super::objects::{Action, Key, Object};
 use crate::model::vrrp::Accept;
-use crate::state::kernel::KernelInstance;
 use crate::state::InstanceId;
+use crate::state::kernel::KernelInstance;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -238,12 +238,15 @@ impl Desired {
         }
         setting_lines(&owned);
         if !removed.is_empty() {
-            out.extend(removed.iter().filter_map(|object| object.address()).map(|address| {
-                Outcome::CancelAddress {
-                    instance: id,
-                    address: address.network.address,
-                }
-            }));
+            out.extend(
+                removed
+                    .iter()
+                    .filter_map(|object| object.address())
+                    .map(|address| Outcome::CancelAddress {
+                        instance: id,
+                        address: address.network.address,
+                    }),
+            );
             // What stays in other words is removed although it is wanted, and added again; unless adding it
             // replaces it.
             let stays = |old: &Object| objects.iter().find(|new| Key::of(new) == Key::of(old));
@@ -344,8 +347,9 @@ impl Desired {
     fn push_claims(&mut self, id: InstanceId, owned: &Owned) {
         self.forget_claims(id);
         let count = owned.addresses();
-        let (of_addresses, of_others): (Vec<_>, Vec<_>) =
-            marks(owned).into_iter().partition(|(_, mark)| *mark == Mark::Excluded);
+        let (of_addresses, of_others): (Vec<_>, Vec<_>) = marks(owned)
+            .into_iter()
+            .partition(|(_, mark)| *mark == Mark::Excluded);
         self.claims.push_back(Job {
             end: count,
             report: true,
@@ -367,7 +371,10 @@ impl Desired {
     }
 
     fn is_claiming(&self, id: InstanceId) -> bool {
-        self.claims.iter().chain(&self.later).any(|job| job.instance == id)
+        self.claims
+            .iter()
+            .chain(&self.later)
+            .any(|job| job.instance == id)
     }
 
     /// Removes them. Overtakes every claim, and ends an unfinished one of the same instance.
@@ -513,10 +520,7 @@ impl Desired {
 
     /// Nothing is left to be done now.
     pub fn is_idle(&self) -> bool {
-        self.releases.is_empty()
-            && self.claims.is_empty()
-            && self.later.is_empty()
-            && self.returns.is_empty()
+        self.releases.is_empty() && self.claims.is_empty() && self.later.is_empty() && self.returns.is_empty()
     }
 
     /// When the next removed object is to be put back.
@@ -528,9 +532,7 @@ impl Desired {
         self.wanted.get(key)?;
         self.instances
             .iter()
-            .find(|(_, owned)| {
-                owned.claimed && owned.objects.iter().any(|object| Key::of(object) == *key)
-            })
+            .find(|(_, owned)| owned.claimed && owned.objects.iter().any(|object| Key::of(object) == *key))
             .map(|(id, _)| *id)
     }
 
@@ -562,7 +564,11 @@ fn marks(owned: &Owned) -> Vec<(usize, Mark)> {
     [
         (config.excluded_vips.is_empty(), config.vips.len(), Mark::Excluded),
         (config.routes.is_empty(), addresses, Mark::Routes),
-        (config.rules.is_empty(), addresses + config.routes.len(), Mark::Rules),
+        (
+            config.rules.is_empty(),
+            addresses + config.routes.len(),
+            Mark::Rules,
+        ),
     ]
     .into_iter()
     .filter(|(nothing, ..)| !nothing)

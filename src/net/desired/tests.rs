@@ -66,7 +66,10 @@ fn work(desired: &mut Desired, most: usize, now: u64) -> (Vec<(Action, String)>,
     out.extend(after);
     let asked = steps.iter().map(|step| {
         let operation = step.operation();
-        (operation.action, operation.object.address().unwrap().network.address.to_string())
+        (
+            operation.action,
+            operation.object.address().unwrap().network.address.to_string(),
+        )
     });
     let out = out
         .into_iter()

@@ -277,7 +277,11 @@ impl Desired {
         let Some(owned) = self.instances.get(&id) else {
             return;
         };
-        for object in owned.objects.iter().filter(|object| matches!(object, Object::Route(_))) {
+        for object in owned
+            .objects
+            .iter()
+            .filter(|object| matches!(object, Object::Route(_)))
+        {
             let entry = (id, Key::of(object));
             if !self.returns.contains(&entry) {
                 self.returns.push_back(entry);
