@@ -13,7 +13,7 @@ use super::channel::Channel;
 use super::firewall::VirtualMac;
 use super::links::Table;
 use crate::model::{Address, IpNetwork, Lifetime};
-use crate::net::addresses::{self, Action, Operation};
+use crate::net::objects::{self, Action, Object, Operation};
 use crate::state::Interface;
 use crate::state::kernel::{Made, VirtualKind, VirtualLink};
 use std::net::{IpAddr, Ipv6Addr};
@@ -522,9 +522,9 @@ fn add_address(channel: &mut Channel, index: u32, network: IpNetwork) {
     let operation = Operation {
         action: Action::Add,
         index,
-        address: &address,
+        object: &Object::Address(address),
     };
-    match addresses::apply(channel, &[operation]) {
+    match objects::apply(channel, &Table::default(), &[operation]) {
         Ok(answers) => {
             for answer in answers.into_iter().flatten().filter(|a| a.errno != libc::EEXIST) {
                 let text = nix::errno::Errno::from_raw(answer.errno).desc();
