@@ -46,7 +46,7 @@ pub enum Authentication {
     None,
     /// `auth_type PASS`: eight bytes in the clear, padded with zeros.
     Pass(Password),
-    /// `auth_type AH`: IPsec AH with HMAC-MD5-96 (not yet sent or accepted).
+    /// `auth_type AH`: IPsec AH with HMAC-MD5-96.
     Ah(Password),
 }
 

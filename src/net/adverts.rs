@@ -9,15 +9,16 @@ use crate::sys::datagram::{Arrived, Destination, Outgoing, ReceiveRing, SendRing
 use crate::sys::{clock, option};
 use crate::vrrp::event::Received;
 use crate::vrrp::group::Datagram;
+use crate::wire::{PROTOCOL_AH, PROTOCOL_VRRP};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// VRRP's protocol number.
-const VRRP: u8 = 112;
+const VRRP: u8 = PROTOCOL_VRRP;
 /// IPsec AH's protocol number.
-const AH: u8 = 51;
+const AH: u8 = PROTOCOL_AH;
 /// Precedence "internetwork control", as keepalived sets it.
 const TRAFFIC_CLASS: u32 = 0xc0;
 /// Offset of the checksum in a VRRP message: IPv6's is made and checked by the kernel.
@@ -58,6 +59,8 @@ pub struct Packet<'a> {
     pub ttl: Option<u8>,
     /// IPv4: total length that the IP header says.
     pub total_length: Option<u16>,
+    /// IPv4: identification in the IP header.
+    pub identification: Option<u16>,
     /// What follows the IP header.
     pub message: &'a [u8],
     /// `message` begins with an AH header.
@@ -73,6 +76,7 @@ impl From<Packet<'_>> for Received {
             destination: packet.destination,
             ttl: packet.ttl,
             total_length: packet.total_length,
+            identification: packet.identification,
             message: packet.message.into(),
             ah: packet.ah,
             arrival: packet.arrival,
@@ -237,6 +241,7 @@ fn dissect<'a>(spec: &SocketSpec, arrived: &Arrived<'a>, arrival: u64) -> Option
             destination: arrived.destination,
             ttl: arrived.ttl,
             total_length: None,
+            identification: None,
             message: arrived.data,
             ah: spec.ah,
             arrival,
@@ -251,6 +256,7 @@ fn dissect<'a>(spec: &SocketSpec, arrived: &Arrived<'a>, arrival: u64) -> Option
                 destination: Some(Ipv4Addr::new(a, b, c, d).into()),
                 ttl: Some(header[8]),
                 total_length: Some(u16::from_be_bytes([header[2], header[3]])),
+                identification: Some(u16::from_be_bytes([header[4], header[5]])),
                 message: arrived.data.get(length..)?,
                 ah: header[9] == AH,
                 arrival,
@@ -277,8 +283,9 @@ fn prepare<'a>(spec: &SocketSpec, datagram: &'a Datagram, identification: &'stat
         IpAddr::V4(to) => {
             let (before, rest) = bytes.split_at_checked(4).unwrap_or((bytes, &[]));
             let parts = match rest.get(2..) {
-                Some(after) => [before, identification, after],
-                None => [bytes, &[], &[]],
+                // One that is there already has been signed.
+                Some(after) if rest.starts_with(&[0, 0]) => [before, identification, after],
+                _ => [bytes, &[], &[]],
             };
             Outgoing {
                 parts,
@@ -419,12 +426,22 @@ mod tests {
             source: "192.0.2.1".parse().unwrap(),
             destination: "224.0.0.18".parse().unwrap(),
             ttl: 255,
-            bytes: (0..40).collect(),
+            bytes: (0..40)
+                .map(|at| if at == 4 || at == 5 { 0 } else { at })
+                .collect(),
         };
         let outgoing = prepare(&spec, &datagram, &IDENTIFICATIONS[0x1234]);
         let mut expected: Vec<u8> = (0..40).collect();
         expected[4..6].copy_from_slice(&[0x12, 0x34]);
         assert_eq!(outgoing.parts.concat(), expected);
+        let signed = Datagram {
+            bytes: expected.clone(),
+            ..datagram.clone()
+        };
+        assert_eq!(
+            prepare(&spec, &signed, &IDENTIFICATIONS[1]).parts.concat(),
+            expected
+        );
         // Too short for a header: sent as it is, for the kernel to refuse.
         let short = Datagram {
             bytes: vec![1, 2, 3, 4, 5],

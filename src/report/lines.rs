@@ -88,7 +88,6 @@ fn level(what: &What) -> Level {
         | What::IntervalLearned { .. }
         | What::IntervalRestored { .. }
         | What::HeardZero => Level::DEBUG,
-        What::Fault(Fault::NotYetActedOn(_)) => Level::WARN,
         _ => Level::INFO,
     }
 }
@@ -114,6 +113,7 @@ impl Display for Text<'_> {
             What::Syncing(state) => {
                 write!(f, "VRRP_Group({g}) Syncing instances to {} state", state.as_str())
             }
+            What::AhSync => write!(f, "({n}) IPSEC-AH : Syncing seq_num - Increment seq"),
             What::Timeout => write!(f, "({n}) Receive advertisement timeout"),
             What::SentZero => write!(f, "({n}) sent 0 priority"),
             What::Priority { from, to } => write!(f, "({n}) Changing effective priority from {from} to {to}"),
@@ -225,9 +225,6 @@ fn write_fault(f: &mut fmt::Formatter<'_>, n: &str, fault: &Fault) -> fmt::Resul
             f,
             "({n}) Cannot use unicast without any peers - going to fault state"
         ),
-        Fault::NotYetActedOn(keyword) => {
-            write!(f, "({n}) {keyword}: not yet acted on - going to fault state")
-        }
         Fault::InterfaceMissing(name) | Fault::InterfaceDown(name) => {
             write!(f, "({n}): entering FAULT state (interface {name} down)")
         }
@@ -281,6 +278,21 @@ fn write_odd(f: &mut fmt::Formatter<'_>, n: &str, peer: &Peer, odd: &Odd) -> fmt
             write!(f, "({n}) received a {got} auth from {peer}, expecting {want}!")
         }
         Odd::Password => write!(f, "({n}) received an invalid passwd from {peer}!"),
+        Odd::AhCode => write!(
+            f,
+            "({n}) IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !"
+        ),
+        Odd::AhNext(next) => write!(
+            f,
+            "({n}) IPSEC-AH : protocol {next} inside from {peer}, and expect 112"
+        ),
+        Odd::AhSpi { got, want } => {
+            write!(f, "IPSEC AH : invalid IPSEC SPI value. {got} and expect {want}")
+        }
+        Odd::AhReplayed { got, last } => write!(
+            f,
+            "({n}) IPSEC-AH : sequence number {got} already processed. Packet dropped. Local({last})"
+        ),
         Odd::HmacMissing => write!(f, "({n}) missing authentication trailer from {peer}"),
         Odd::HmacMalformed => write!(f, "({n}) malformed authentication trailer from {peer}"),
         Odd::HmacKey(id) => write!(f, "({n}) unknown authentication key id {id} from {peer}"),

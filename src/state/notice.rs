@@ -44,6 +44,8 @@ pub enum What {
         /// Member.
         member: Arc<str>,
     },
+    /// AH: a lower master's sequence number is taken over, so that it hears us.
+    AhSync,
     /// The group's other members follow.
     Syncing(VrrpState),
     /// A backup's timer expired.
@@ -153,8 +155,6 @@ pub enum Fault {
     Configuration,
     /// `unicast_fault_no_peer`.
     NoPeer,
-    /// A keyword that this version does not act on, and that a router cannot do without.
-    NotYetActedOn(&'static str),
     /// The interface does not exist.
     InterfaceMissing(Arc<str>),
     /// An interface is down: its own, or a tracked one.
@@ -188,7 +188,6 @@ impl std::fmt::Display for Fault {
         match self {
             Fault::Configuration => f.write_str("the configuration of the instance is at fault"),
             Fault::NoPeer => f.write_str("unicast without a peer"),
-            Fault::NotYetActedOn(keyword) => write!(f, "{keyword} is not yet acted on"),
             Fault::InterfaceMissing(name) => write!(f, "interface {name} does not exist"),
             Fault::InterfaceDown(name) => write!(f, "interface {name} down"),
             Fault::NoAddress(version) => write!(f, "no IPv{version} address for interface"),
@@ -237,6 +236,24 @@ pub enum Odd {
     },
     /// Wrong password.
     Password,
+    /// AH: not made with our password, or changed on its way.
+    AhCode,
+    /// AH: not VRRP inside.
+    AhNext(u8),
+    /// AH: not made for this source.
+    AhSpi {
+        /// Theirs.
+        got: u32,
+        /// The source address.
+        want: u32,
+    },
+    /// AH: seen before.
+    AhReplayed {
+        /// Theirs.
+        got: u32,
+        /// The last one.
+        last: u32,
+    },
     /// No `auth_hmac` trailer, and one is required.
     HmacMissing,
     /// A trailer of an unknown type.
@@ -328,6 +345,9 @@ pub enum Odd {
 }
 
 impl Odd {
+    /// Kinds that keepalived reports each time, so that its dumps have no flag for them.
+    pub const NOT_FLAGGED: u32 = 0b1111 << 25;
+
     /// Number of the kind, below 32: what is reported once per kind.
     pub fn kind(&self) -> u32 {
         match self {
@@ -349,6 +369,10 @@ impl Odd {
             Odd::VipMissing { .. } => 15,
             Odd::NotAPeer => 16,
             Odd::TtlRange { .. } => 17,
+            Odd::AhCode => 25,
+            Odd::AhNext(_) => 26,
+            Odd::AhSpi { .. } => 27,
+            Odd::AhReplayed { .. } => 28,
             Odd::HmacMissing => 18,
             Odd::HmacMalformed => 19,
             Odd::HmacKey(_) => 20,

@@ -5,7 +5,7 @@ use crate::model::Instance;
 use crate::model::route::Family;
 use crate::model::vrrp::{Authentication, HmacMode, UnicastChecksum, Version};
 use crate::wire::vrrp::{Interval, Repr, field};
-use crate::wire::{PROTOCOL_VRRP, auth, checksum, ipv4, trailer};
+use crate::wire::{PROTOCOL_AH, PROTOCOL_VRRP, ah, auth, checksum, ipv4, trailer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -73,6 +73,13 @@ impl Prebuilt {
         }
     }
 
+    /// Fills in the authentication header of each.
+    pub fn sign_ah(&mut self, unicast: bool, password: &[u8; 8], sequence: u32) {
+        for datagram in &mut self.datagrams {
+            super::ah::sign(&mut datagram.bytes, unicast, password, sequence);
+        }
+    }
+
     /// The datagrams as they are now.
     pub fn datagrams(&self) -> &[Datagram] {
         &self.datagrams
@@ -93,6 +100,7 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
     let ipv6 = config.family == Family::Inet6;
     let (auth_type, auth_data) = match &config.authentication {
         Authentication::Pass(data) if config.version == Version::V2 => (auth::TYPE_PASS, *data.expose()),
+        Authentication::Ah(_) if config.version == Version::V2 => (auth::TYPE_AH, [0; auth::LENGTH]),
         _ => (auth::TYPE_NONE, [0; auth::LENGTH]),
     };
     let repr = Repr {
@@ -110,6 +118,10 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
             .collect(),
         auth_type,
         auth_data,
+    };
+    let ah: &[u8] = match super::ah::password(config) {
+        Some(_) => &[0; ah::LENGTH],
+        None => &[],
     };
     let trailer = match &config.auth_hmac {
         Some(hmac) if hmac.mode != HmacMode::ReceiveOnly => trailer::LENGTH,
@@ -131,18 +143,19 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
         );
         // Room for what signs it: not part of the checksum, but of the length.
         message.resize(message.len() + trailer, 0);
-        let mut bytes = Vec::with_capacity(ipv4::LENGTH + message.len());
+        let mut bytes = Vec::with_capacity(ipv4::LENGTH + ah.len() + message.len());
         if let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) {
             let header = ipv4::Repr {
                 header_length: ipv4::LENGTH,
-                total_length: (ipv4::LENGTH + message.len()) as u16,
+                total_length: (ipv4::LENGTH + ah.len() + message.len()) as u16,
                 ttl,
-                protocol: PROTOCOL_VRRP,
+                protocol: if ah.is_empty() { PROTOCOL_VRRP } else { PROTOCOL_AH },
                 source,
                 destination,
             };
             header.emit(&mut bytes);
         }
+        bytes.extend_from_slice(ah);
         bytes.extend_from_slice(&message);
         Datagram {
             source,
@@ -166,10 +179,12 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
 
 /// Where the VRRP message begins: the kernel makes the header of IPv6.
 fn message_at(datagram: &Datagram) -> usize {
-    if datagram.source.is_ipv4() {
-        ipv4::LENGTH
-    } else {
-        0
+    match datagram.source {
+        IpAddr::V6(_) => 0,
+        IpAddr::V4(_) if datagram.bytes.get(ipv4::field::PROTOCOL) == Some(&PROTOCOL_AH) => {
+            ipv4::LENGTH + ah::LENGTH
+        }
+        IpAddr::V4(_) => ipv4::LENGTH,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Received {
     pub ttl: Option<u8>,
     /// IPv4: total length of the IP header.
     pub total_length: Option<u16>,
+    /// IPv4: identification in the IP header.
+    pub identification: Option<u16>,
     /// Bytes received after the IP header.
     pub message: Box<[u8]>,
     /// Protocol 51: `message` begins with the AH header.

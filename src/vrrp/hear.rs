@@ -1,5 +1,6 @@
 //! What an instance does with packets and timers: RFC 3768 6.4, RFC 9568 6.4, with keepalived's additions.
 
+use super::ah;
 use super::event::{Effect, Effects, Received};
 use super::group::{Heard, Reason};
 use super::instance::{Instance, Preempt, nanos};
@@ -195,6 +196,10 @@ impl Instance {
     }
 
     fn hears_lower(&mut self, advert: Advert, now: Now, out: &mut Effects) -> Heard {
+        if ah::password(&self.config).is_some() {
+            // It may be ahead of us, and would take us for a replay.
+            self.memory.ah_sequence = self.memory.ah_sequence.saturating_add(1);
+        }
         let answered = !self.config.lower_prio_no_advert;
         if answered {
             // RFC 9568 6.4.3 (760): at once, and the advert timer stays as it is.
@@ -202,6 +207,9 @@ impl Instance {
         }
         if !self.answers.allow(now.mono, self.interval()) {
             return Heard::Nothing;
+        }
+        if ah::password(&self.config).is_some() {
+            self.report(What::AhSync, Some(advert.source), out);
         }
         let what = What::LowerPriority {
             theirs: advert.priority,

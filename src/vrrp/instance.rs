@@ -13,6 +13,7 @@
 //! member's part of such a step.
 
 use super::advert::Prebuilt;
+use super::ah;
 use super::announce::AnswerLimit;
 use super::event::{Effect, Effects};
 use super::group::{Datagram, Member, Reason};
@@ -470,11 +471,16 @@ impl Instance {
             config,
             prebuilt,
             sequence,
+            memory,
             ..
         } = self;
-        prebuilt.build(config, self.last_source, self.memory.old_checksum, priority);
+        prebuilt.build(config, self.last_source, memory.old_checksum, priority);
         if let (Some(hmac), Some((_, wall))) = (&config.auth_hmac, self.last_sent) {
             prebuilt.sign(|source, message| sequence.sign(hmac, wall, source, message));
+        }
+        if let Some(password) = ah::password(config) {
+            memory.ah_sequence = memory.ah_sequence.saturating_add(1);
+            prebuilt.sign_ah(config.unicast, password, memory.ah_sequence);
         }
         prebuilt.datagrams()
     }

@@ -5,6 +5,7 @@
 //! [`Effect`]s in their order, and calls again with [`Event::Tick`] when [`Group::deadline`] is reached.
 
 mod advert;
+mod ah;
 mod announce;
 pub mod event;
 pub mod group;

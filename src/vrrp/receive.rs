@@ -9,7 +9,7 @@ use crate::model::vrrp::{Authentication, UnicastChecksum, Version};
 use crate::state::Statistics;
 use crate::state::notice::Odd;
 use crate::wire::vrrp::{HEADER, Packet, TYPE_ADVERTISEMENT};
-use crate::wire::{auth, ipv4, trailer};
+use crate::wire::{ah, auth, ipv4, trailer};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -29,6 +29,8 @@ pub(super) struct Context {
 pub(super) struct Memory {
     /// A peer uses the old unicast checksum.
     pub old_checksum: bool,
+    /// `auth_type AH`: the highest sequence number, sent or heard.
+    pub ah_sequence: u32,
     /// `auth_hmac`: when each sender last signed.
     pub marks: Marks,
 }
@@ -63,15 +65,23 @@ pub(super) fn check(
         Err(())
     };
 
-    // 1. No AH: an instance with AH does not run.
-    if received.ah {
-        return refuse(Odd::Ah { present: true }, &mut statistics.discarded);
+    // 1. AH if and only if AH is configured.
+    let ah_password = super::ah::password(config);
+    if received.ah != ah_password.is_some() {
+        let present = received.ah;
+        return refuse(Odd::Ah { present }, &mut statistics.discarded);
     }
 
     // 2. Length. keepalived judges a packet of another version by that version's length; here it is the
     // version that is told and counted (4).
-    let ip = if ipv6 { 0 } else { ipv4::LENGTH };
-    let mut message = &*received.message;
+    let (ip, mut message) = match (ipv6, ah_password) {
+        (true, _) => (0, &*received.message),
+        (false, None) => (ipv4::LENGTH, &*received.message),
+        (false, Some(_)) => (
+            ipv4::LENGTH + ah::LENGTH,
+            received.message.get(ah::LENGTH..).unwrap_or_default(),
+        ),
+    };
     let mut trailer = None;
     let Ok(packet) = Packet::new(message) else {
         let length = Odd::Length {
@@ -158,6 +168,12 @@ pub(super) fn check(
         }
         if password.is_some_and(|password| !auth::same(password.expose(), packet.auth_data())) {
             return refuse(Odd::Password, &mut statistics.auth_failure);
+        }
+        if let Some(password) = ah_password
+            && let Err(reason) = super::ah::check(config, password, received, &mut memory.ah_sequence)
+        {
+            let counter = super::ah::counter(&reason, statistics);
+            return refuse(reason, counter);
         }
     }
 

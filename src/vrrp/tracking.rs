@@ -3,7 +3,6 @@
 
 use super::priority::{Contribution, OWNER};
 use crate::model::route::Family;
-use crate::model::vrrp::Authentication;
 use crate::model::{Instance, SyncGroup, Tracked};
 use crate::state::Interface;
 use crate::state::notice::Fault;
@@ -268,9 +267,6 @@ pub(super) fn faults(
     if config.unicast && config.peers.is_empty() && config.unicast_fault_no_peer {
         faults.push(Fault::NoPeer);
     }
-    if let Some(keyword) = not_yet_acted_on(config) {
-        faults.push(Fault::NotYetActedOn(keyword));
-    }
     let needed = [
         &config.interface,
         config.own_interface(),
@@ -307,14 +303,6 @@ pub(super) fn faults(
         _ => {}
     }
     faults
-}
-
-/// What this version cannot do, and without which the instance would fight its peers.
-fn not_yet_acted_on(config: &Instance) -> Option<&'static str> {
-    if matches!(config.authentication, Authentication::Ah(_)) {
-        return Some("auth_type AH");
-    }
-    None
 }
 
 /// The source address of adverts (behaviour: the configured one; else the first IPv4 address of the interface,

@@ -3,7 +3,7 @@
 use super::instance::Instance;
 use super::priority::OWNER;
 use crate::model::vrrp::Accept;
-use crate::state::notice::Fault;
+use crate::state::notice::{Fault, Odd};
 use crate::state::snapshot::InstanceSnapshot;
 use crate::state::{Now, VrrpState};
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Instance {
             source: self.source,
             interface_index: self.interface_index,
             highest_other_priority: self.highest_other,
-            logged_errors: self.told,
+            logged_errors: self.told & !Odd::NOT_FLAGGED,
             vips_set: vips.to_vec(),
             excluded_set: excluded.to_vec(),
             route_devices: Vec::new(),

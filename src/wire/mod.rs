@@ -1,6 +1,7 @@
 //! Bytes and packets. A borrowed view gives the fields of a packet at their named places; an owned `Repr` is
 //! what a packet says, with `parse` and `emit`. Nothing here panics on any input.
 
+pub mod ah;
 pub mod arp;
 pub mod auth;
 pub mod checksum;
@@ -12,6 +13,8 @@ pub mod vrrp;
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL_VRRP: u8 = 112;
+/// IP protocol number of the IPsec authentication header.
+pub const PROTOCOL_AH: u8 = 51;
 /// IP protocol number of ICMPv6.
 pub const PROTOCOL_ICMPV6: u8 = 58;
 

@@ -105,6 +105,7 @@ fn ipv4(packet: &[u8]) -> Option<What> {
     let body = packet.get(header..total)?;
     match packet.get(9)? {
         112 => advert(source.into(), target.into(), *packet.get(8)?, body),
+        51 => advert(source.into(), target.into(), *packet.get(8)?, body.get(24..)?),
         1 => match body.first()? {
             0 => Some(What::Echo {
                 reply: true,

@@ -379,6 +379,18 @@ pub fn paces_and_delays() {
     dumps_of_masters("19-groups-delays-linkbeat", &["VI_1"]);
 }
 
+/// 10-auth-ah: the other one has another password, and becomes master too.
+pub fn ah() {
+    let mut golden = Case::new("10-auth-ah");
+    let mut daemon = golden.start();
+    let other = golden.start_node2();
+    wait_masters(&mut daemon, &["VI_1"]);
+    daemon.expect("(VI_1) IPSEC-AH : invalid IPSEC HMAC-MD5 value", secs(8.0));
+    golden.dump(&mut daemon, "");
+    golden.finish(daemon);
+    drop(other);
+}
+
 /// 11-auth-hmac.
 pub fn hmac() {
     masters("11-auth-hmac", &["VI_1"]);

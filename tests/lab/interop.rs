@@ -26,6 +26,34 @@ pub fn version_2_with_password() {
     });
 }
 
+/// IPsec AH: sequence numbers go on over a takeover, from one program to the other.
+pub fn version_2_with_ah() {
+    let kind = Kind {
+        instance: "authentication {\n auth_type AH\n auth_pass ahsecret\n }",
+        vip: "192.0.2.100",
+        vip_with_length: "192.0.2.100/24",
+        ipv6: false,
+        unicast: false,
+    };
+    each_as_master(&kind, |kind, watch, high, low| {
+        drop(hand_over_and_back(kind, watch, high, low))
+    });
+}
+
+/// Between unicast peers the TTL is not signed.
+pub fn unicast_with_ah() {
+    let kind = Kind {
+        instance: "authentication {\n auth_type AH\n auth_pass ahsecret\n }",
+        vip: "192.0.2.100",
+        vip_with_length: "192.0.2.100/24",
+        ipv6: false,
+        unicast: true,
+    };
+    each_as_master(&kind, |kind, watch, high, low| {
+        drop(hand_over_and_back(kind, watch, high, low))
+    });
+}
+
 pub fn version_3_ipv4() {
     with_keepalived(&Kind {
         instance: "version 3\n advert_int 0.5",
@@ -66,6 +94,10 @@ struct Node {
 /// Ours as master beside keepalived as backup, and the reverse: who is master, who follows, who takes over
 /// after a stop and after a crash, and that the first returns.
 fn with_keepalived(kind: &Kind) {
+    each_as_master(kind, follow);
+}
+
+fn each_as_master(kind: &Kind, how: fn(&Kind, &Observer, &Node, &Node)) {
     needs_keepalived();
     for master in [Which::Tested, Which::Keepalived] {
         let lab = Lab::new();
@@ -95,7 +127,7 @@ fn with_keepalived(kind: &Kind) {
             &configuration(kind, 100, &low.source, &high.source),
         );
         eprintln!("master: {master:?}");
-        follow(kind, &lab.watch(&lan), &high, &low);
+        how(kind, &lab.watch(&lan), &high, &low);
     }
 }
 
@@ -112,8 +144,12 @@ fn configuration(kind: &Kind, priority: u8, source: &str, peer: &str) -> String 
     )
 }
 
-fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
-    let begin = |node: &Node| Start::new(&node.host, node.which).spawn();
+fn begin(node: &Node) -> Daemon {
+    Start::new(&node.host, node.which).spawn()
+}
+
+/// The lower one follows, takes over at a stop, and gives back.
+fn hand_over_and_back(kind: &Kind, watch: &Observer, high: &Node, low: &Node) -> (Daemon, Daemon) {
     let has = |node: &Node, present| {
         node.host
             .wait_address("eth0", kind.vip_with_length, present, secs(2.0))
@@ -140,6 +176,15 @@ fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
     announced(kind, watch, again);
     has(high, true);
     has(low, false);
+    (one, two)
+}
+
+fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
+    let has = |node: &Node, present| {
+        node.host
+            .wait_address("eth0", kind.vip_with_length, present, secs(2.0))
+    };
+    let (mut one, mut two) = hand_over_and_back(kind, watch, high, low);
     stays_backup(watch, high, &two);
 
     // A crash is noticed by silence.

@@ -63,6 +63,7 @@ fn packet() -> impl Strategy<Value = Event> {
                     source,
                     destination,
                     ttl: ttl.map(|ttl| if ttl < 200 { 255 } else { ttl }),
+                    identification: total_length,
                     total_length: total_length.map(|total| {
                         if total < 60_000 {
                             20 + message.len() as u16

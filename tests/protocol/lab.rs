@@ -231,6 +231,7 @@ pub fn received(datagram: &Datagram, arrival: u64) -> Received {
             destination: Some(datagram.destination),
             ttl: Some(datagram.ttl),
             total_length: None,
+            identification: None,
             message: datagram.bytes.clone().into(),
             ah: false,
             arrival,
@@ -242,8 +243,9 @@ pub fn received(datagram: &Datagram, arrival: u64) -> Received {
         destination: Some(IpAddr::V4(header.destination)),
         ttl: Some(header.ttl),
         total_length: Some(header.total_length),
+        identification: Some(u16::from_be_bytes([datagram.bytes[4], datagram.bytes[5]])),
         message: datagram.bytes[header.header_length..].into(),
-        ah: false,
+        ah: header.protocol == 51,
         arrival,
     }
 }

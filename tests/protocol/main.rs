@@ -11,6 +11,7 @@ mod network;
 mod recorded;
 mod refused;
 mod reload;
+mod signed;
 mod simulation;
 mod states;
 mod timers;

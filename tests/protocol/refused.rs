@@ -112,6 +112,7 @@ fn packet(ttl: u8, message: Box<[u8]>) -> Received {
         destination: Some("224.0.0.18".parse().expect("address")),
         ttl: Some(ttl),
         total_length: u16::try_from(20 + message.len()).ok(),
+        identification: Some(1),
         message,
         ah: false,
         arrival: 0,

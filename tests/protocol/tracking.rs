@@ -2,8 +2,7 @@
 
 use crate::alone::*;
 use crate::lab::{S, Solo, advert_of, group_config, instance, instance6, interface};
-use keepalived_rs::model::secret::Password;
-use keepalived_rs::model::vrrp::{Authentication, Version};
+use keepalived_rs::model::vrrp::Version;
 use keepalived_rs::state::track::{TrackSource, Verdict};
 use keepalived_rs::state::{InstanceId, VrrpState};
 use keepalived_rs::vrrp::{Effect, Event};
@@ -287,16 +286,4 @@ fn the_source_address() {
     // IPv6 sends from the link-local one.
     let solo = start(&instance6("VI_6", 62, 100));
     assert_eq!(now(&solo).source, Some("fe80::2".parse().expect("address")));
-}
-
-#[test]
-fn ah_is_not_acted_on_and_does_not_fight_its_peers() {
-    let mut config = instance("VI_1", 51, 100);
-    config.authentication = Authentication::Ah(Password::new(*b"s3cret12"));
-    let solo = start(&config);
-    assert_eq!(now(&solo).state, VrrpState::Fault);
-    assert_eq!(
-        solo.lines()[0],
-        "(VI_1) auth_type AH: not yet acted on - going to fault state"
-    );
 }
