@@ -4,6 +4,7 @@
 use crate::model::globals::Buffer;
 use crate::net::adverts::{AdvertSockets, SocketSpec};
 use crate::net::announce::{Announcer, Pacing};
+use crate::net::carrier::Carriers;
 use crate::net::channel::Channel;
 use crate::net::desired::{Desired, Outcome};
 use crate::net::firewall::Firewall;
@@ -131,6 +132,7 @@ pub fn spawn(
         virtual_down: false,
         replaced: Vec::new(),
         desired: Desired::default(),
+        carriers: Carriers::default(),
         settings: KernelSettings::default(),
         promoted: BTreeMap::new(),
         registered: BTreeSet::new(),
@@ -164,6 +166,8 @@ struct Kernel {
     /// Virtual interfaces that were deleted, and of which nobody hears if they can be made again at once.
     replaced: Vec<(u32, String)>,
     desired: Desired,
+    /// What is believed of links.
+    carriers: Carriers,
     settings: KernelSettings,
     /// Interfaces of which promote_secondaries was set, and what it was.
     promoted: BTreeMap<String, String>,
@@ -184,6 +188,7 @@ impl Kernel {
             self.take_orders();
             let more = self.look();
             let worked = self.slice();
+            self.look_at_links();
             if worked || more {
                 continue;
             }
@@ -206,6 +211,7 @@ impl Kernel {
             self.announcer.deadline(),
             self.desired.deadline(),
             self.virtual_links.deadline(),
+            self.carriers.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -254,6 +260,7 @@ impl Kernel {
                 self.channel_lines(&instances);
                 self.desired.configure(instances, clean, &self.table, &mut out);
                 self.set_promote_secondaries(self.desired.promote_secondaries());
+                self.report_changed();
                 self.carry_out(out);
                 // What is left over is gone before anybody hears that the configuration is in force.
                 while clean && self.slice() {}
@@ -328,6 +335,12 @@ impl Kernel {
             settings.nftables_ifindex,
             settings.nftables_counters,
         );
+        if settings.watch != self.settings.watch {
+            self.carriers
+                .configure(settings.watch.clone(), clock::monotonic());
+            self.changed
+                .extend(self.table.iter().map(|interface| interface.index));
+        }
         self.settings = settings;
     }
 
@@ -497,7 +510,10 @@ impl Kernel {
                 if new && !ours {
                     self.link_line(&interface.name, "added");
                 }
-                if ((came_up && !new) || went_down) && !ours {
+                if ((came_up && !new) || went_down)
+                    && !ours
+                    && !self.carriers.watches(&interface, &self.table)
+                {
                     self.state_line(&interface.name, came_up);
                 }
                 if came_up {
@@ -508,6 +524,7 @@ impl Kernel {
             }
             Change::LinkGone { interface } => {
                 self.link_line(&interface.name, "deleted");
+                self.carriers.gone(interface.index);
                 // One of that name under another index may be there already.
                 if self.table.by_name(&interface.name).is_none() {
                     self.desired.interface_gone(&interface.name);
@@ -597,10 +614,25 @@ impl Kernel {
     }
 
     fn report_changed(&mut self) {
+        let now = clock::monotonic();
         for index in std::mem::take(&mut self.changed) {
             if let Some(interface) = self.table.get(index) {
-                (self.report)(KernelReport::Interface(Arc::new(interface.clone())));
+                let view = self.carriers.view(interface, &self.table, now);
+                if let Some(line) = view.line.filter(|_| self.is_used(&interface.name)) {
+                    info!(target: "vrrp", "{line}");
+                }
+                (self.report)(KernelReport::Interface(Arc::new(view.interface)));
             }
+        }
+    }
+
+    /// Links that are polled, and changes that have been held back for long enough.
+    fn look_at_links(&mut self) {
+        let now = clock::monotonic();
+        if self.carriers.deadline().is_some_and(|at| at <= now) {
+            let due = self.carriers.due(&self.table, now);
+            self.changed.extend(due);
+            self.report_changed();
         }
     }
 

@@ -5,7 +5,7 @@ use crate::model::vrrp::Instance;
 use crate::model::{Address, Configuration, IpNetwork};
 use crate::state::Interface;
 use crate::state::interface::{
-    IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFF_RUNNING, IFF_UP,
+    IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT, IFF_RUNNING, IFF_UP, Linkbeat,
 };
 use crate::state::snapshot::{GarpGroupSnapshot, InterfaceSnapshot, Snapshot};
 use std::collections::BTreeSet;
@@ -81,11 +81,12 @@ fn write_one(
     line!(
         text,
         "   Delayed state change running = {}",
-        true_false(taken.delayed_change)
+        true_false(taken.interface.delayed)
     );
     let delay = config
         .interface_delays
         .iter()
+        .rev()
         .find(|delay| delay.interface == interface.name);
     let micros =
         |pick: fn(&crate::model::vrrp::InterfaceDelay) -> Duration| delay.map_or(0, |d| pick(d).as_micros());
@@ -108,10 +109,11 @@ fn write_one(
         ARPHRD_INFINIBAND => line!(text, "   HW Type = INFINIBAND"),
         other => line!(text, "   HW Type = UNKNOWN ({other})"),
     }
-    if interface.index == 0 {
-        line!(text, "   NIC ioctl refresh polling");
-    } else {
-        line!(text, "   NIC netlink status update");
+    match interface.linkbeat {
+        Some(Linkbeat::Mii) => line!(text, "   NIC support MII"),
+        Some(Linkbeat::Ethtool) => line!(text, "   NIC support ETHTOOL GLINK interface"),
+        None if interface.index != 0 => line!(text, "   NIC netlink status update"),
+        None | Some(Linkbeat::Ioctl) => line!(text, "   NIC ioctl refresh polling"),
     }
     write_vrf(text, snapshot, interface);
     let paced = |group: &&GarpGroupSnapshot| group.config.interfaces.contains(&interface.name);

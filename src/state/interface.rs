@@ -35,6 +35,32 @@ pub struct Interface {
     pub group: u32,
     /// Addresses, in the kernel's order.
     pub addresses: Vec<InterfaceAddress>,
+    /// The flags are from before: `interface_up_down_delays` holds a change back.
+    pub delayed: bool,
+    /// How it is asked for its carrier; `None`: the kernel's word is taken.
+    pub linkbeat: Option<Linkbeat>,
+}
+
+/// `linkbeat_interfaces`: a way to ask a link for its carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linkbeat {
+    /// The transceiver's status register.
+    Mii,
+    /// ETHTOOL_GLINK.
+    Ethtool,
+    /// SIOCGIFFLAGS.
+    Ioctl,
+}
+
+impl Linkbeat {
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Linkbeat::Mii => "MII",
+            Linkbeat::Ethtool => "ETHTOOL",
+            Linkbeat::Ioctl => "IOCTL",
+        }
+    }
 }
 
 /// An address on an interface.

@@ -3,10 +3,12 @@
 //! Messages between the VRRP thread and the kernel thread. The VRRP thread says which instance claims
 //! its addresses, routes and rules and when addresses are announced; the kernel thread makes it so, and reports.
 
+use super::interface::Linkbeat;
 use super::{InstanceId, Interface};
 use crate::model::Address;
 use crate::model::route::{Route, Rule};
 use crate::model::vrrp::Accept;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +86,15 @@ pub enum Made {
     Found,
 }
 
+/// Links whose state is not simply what the kernel says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkWatch {
+    /// `interface_up_down_delays`: how long a change to down, and to up, is held back.
+    pub delays: BTreeMap<String, (Duration, Duration)>,
+    /// `linkbeat_interfaces`, `linkbeat_use_polling`: asked each second, in this way if it works.
+    pub polled: BTreeMap<String, Option<Linkbeat>>,
+}
+
 /// Settings of the kernel thread, from `global_defs`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KernelSettings {
@@ -107,6 +118,8 @@ pub struct KernelSettings {
     pub monitor_buffer: crate::model::globals::Buffer,
     /// Interfaces that instances and groups track: their changes are logged, as those of the instances' own.
     pub tracked_interfaces: std::collections::BTreeSet<String>,
+    /// Links that are polled, or whose changes are delayed.
+    pub watch: LinkWatch,
     /// `-a`: log every address change seen.
     pub log_addresses: bool,
 }

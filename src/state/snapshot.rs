@@ -204,8 +204,6 @@ pub struct InterfaceSnapshot {
     pub interface: Arc<Interface>,
     /// It has been up since it was first seen.
     pub seen_up: bool,
-    /// A delayed change (`interface_up_down_delays`) runs.
-    pub delayed_change: bool,
     /// Kernel settings that were found, where instances change them.
     pub settings: InterfaceSettings,
 }

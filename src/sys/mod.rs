@@ -1,6 +1,7 @@
 //! System calls that have no safe wrapper elsewhere: netlink, batches of datagrams, socket options, the
 //! absolute timer, scheduling. Beside `process` the only room with `unsafe`; each one says what makes it sound.
 
+pub mod carrier;
 pub mod clock;
 pub mod datagram;
 pub mod local_time;

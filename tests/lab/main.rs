@@ -85,6 +85,8 @@ fn main() -> ExitCode {
             tracking::processes_are_counted,
             tracking::processes_are_counted_without_events,
             tracking::a_process_may_be_restarted,
+            tracking::a_short_interruption_of_a_link_is_not_believed,
+            tracking::a_link_is_asked_for_its_carrier,
         ],
         alone: [
             bad_input::a_few_bad_packets,

@@ -31,6 +31,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 mod begin;
 mod change;
 mod end;
+mod link_watch;
 mod settings;
 mod signals;
 

@@ -1,5 +1,6 @@
 //! What the threads need to know of the configuration.
 
+use super::link_watch;
 use crate::cli::Options;
 use crate::model::Configuration;
 use crate::state::InstanceId;
@@ -18,6 +19,7 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
         configuration.instances.clear();
         configuration.sync_groups.clear();
     }
+    link_watch::limit(&mut configuration);
     configuration
 }
 
@@ -61,6 +63,7 @@ pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> Kern
         nftables_counters: globals.nftables_counters,
         command_buffer: globals.netlink_buffers.vrrp_command,
         monitor_buffer: globals.netlink_buffers.vrrp_monitor,
+        watch: link_watch::watch(config),
         log_addresses: options.address_monitoring,
     }
 }
