@@ -6,11 +6,12 @@
 //! | --- | --- |
 //! | 4 | `daemon` (the running program), `tools` (what runs beside it) |
 //! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others), `checkers` (looks at real servers) |
-//! | 2 | `config` (text to model), `vrrp` (the protocol), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
+//! | 2 | `config` (text to model), `vrrp` and `bfd` (the protocols), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
 //! | 1 | `model` (the configuration), `state` (what happens), `wire` (bytes and packets) |
 
 #![warn(missing_docs)]
 
+pub mod bfd;
 pub mod checkers;
 pub mod cli;
 pub mod config;

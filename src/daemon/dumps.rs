@@ -36,6 +36,8 @@ pub enum DataFile {
     Vrrp,
     /// What keepalived's parent writes.
     Parent,
+    /// What keepalived's BFD process writes.
+    Bfd,
 }
 
 impl Dumps {
@@ -73,6 +75,15 @@ impl Dumps {
             &self.data_path(DataFile::Vrrp, &snapshot.config.globals),
             &vrrp,
         );
+        if !snapshot.config.bfd.is_empty() {
+            info!(target: "bfd", "Printing BFD data for process({pid}) on signal");
+            let bfd = report::data::bfd(snapshot, &local);
+            self.put(
+                snapshot,
+                &self.data_path(DataFile::Bfd, &snapshot.config.globals),
+                &bfd,
+            );
+        }
     }
 
     /// SIGUSR2, and with `clear` SIGRTMAX-1: the statistics. It is for the caller to clear them.
@@ -106,6 +117,7 @@ impl Dumps {
         let process = match file {
             DataFile::Vrrp => "",
             DataFile::Parent => "_parent",
+            DataFile::Bfd => "_bfd",
         };
         let names = [&globals.net_namespace, &globals.instance_name];
         let names: Vec<&str> = names.into_iter().filter_map(Option::as_deref).collect();
@@ -137,6 +149,11 @@ impl Default for Dumps {
 pub fn tell_configuration(snapshot: &Snapshot) {
     for line in report::data::configuration(snapshot, &local).lines() {
         info!(target: "vrrp", "{line}");
+    }
+    if !snapshot.config.bfd.is_empty() {
+        for line in report::data::bfd_configuration(snapshot).lines() {
+            info!(target: "bfd", "{line}");
+        }
     }
 }
 
@@ -189,7 +206,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 /// A number that others cannot foretell: the seeds of std's hash maps come from getrandom(2).
-fn unguessable() -> u64 {
+pub(super) fn unguessable() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

@@ -376,7 +376,7 @@ fn advertise(shared: &Shared, group: &mut Group, instance: InstanceId, priority:
     }
 }
 
-fn describe(cause: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn describe(cause: &(dyn std::any::Any + Send)) -> String {
     cause
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())

@@ -3,6 +3,7 @@
 //! [`run`] does what must be done before there are threads: name, pid files, background. Then it starts the
 //! log, the kernel thread, the VRRP thread and the services, and supervises until the end.
 
+pub mod bfd;
 pub mod control;
 pub mod dumps;
 mod group_task;

@@ -155,6 +155,7 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
         configuration,
         pid_files: files,
         pid_path: paths.parent,
+        bfd_pid_path: paths.bfd,
     }))
 }
 
@@ -289,6 +290,9 @@ fn take_pid_files(
     let mut files = vec![take(&paths.parent)?];
     if options.vrrp && (!configuration.instances.is_empty() || options.all) {
         files.push(take(&paths.vrrp)?);
+    }
+    if options.bfd && (!configuration.bfd.is_empty() || options.all) {
+        files.push(take(&paths.bfd)?);
     }
     Ok(files)
 }

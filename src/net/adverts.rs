@@ -229,7 +229,7 @@ impl AsFd for AdvertSockets {
 
 /// Moment of arrival on the monotonic clock. The stamp is on the wall clock, which may have been set
 /// meanwhile: the age is at least nothing, and at most the time since the socket was last empty.
-fn arrival(mono: u64, real: u64, stamp: Option<u64>, last_empty: u64) -> u64 {
+pub(super) fn arrival(mono: u64, real: u64, stamp: Option<u64>, last_empty: u64) -> u64 {
     let age = stamp.map_or(0, |stamp| real.saturating_sub(stamp));
     mono - age.min(mono.saturating_sub(last_empty)).min(mono)
 }
@@ -393,7 +393,7 @@ fn open_raw(spec: &SocketSpec) -> io::Result<Socket> {
 }
 
 /// Scope id of an address: only those of one link have one.
-fn scope(address: Ipv6Addr, index: u32) -> u32 {
+pub(super) fn scope(address: Ipv6Addr, index: u32) -> u32 {
     let link_local = address.is_unicast_link_local();
     let link_group = address.is_multicast() && matches!(address.octets()[1] & 0x0f, 1 | 2);
     if link_local || link_group { index } else { 0 }

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod adverts;
 pub mod announce;
+pub mod bfd;
 pub mod carrier;
 pub mod channel;
 pub mod desired;

@@ -30,6 +30,22 @@ pub fn parent(snapshot: &Snapshot) -> String {
     text.0
 }
 
+/// `keepalived_bfd.data`: what keepalived's BFD process writes.
+pub fn bfd(snapshot: &Snapshot, local: LocalText) -> String {
+    let mut text = Text::default();
+    globals::write(&mut text, &snapshot.config, globals::View::Parent);
+    bfd::topology(&mut text, snapshot, local);
+    text.0
+}
+
+/// What `-d` prints of the BFD side, made of [`Snapshot::initial`].
+pub fn bfd_configuration(snapshot: &Snapshot) -> String {
+    let mut text = Text::default();
+    globals::write(&mut text, &snapshot.config, globals::View::Parent);
+    bfd::configured(&mut text, snapshot);
+    text.0
+}
+
 fn render(snapshot: &Snapshot, local: LocalText, moment: Moment) -> String {
     let mut text = Text::default();
     globals::write(&mut text, &snapshot.config, globals::View::Vrrp);

@@ -1,6 +1,7 @@
 //! The vocabulary of what happens: what the protocol wants, what the kernel and the trackers report,
 //! and what is told about it. Plain data, passed between the rooms above.
 
+pub mod bfd;
 pub mod check;
 pub mod interface;
 pub mod kernel;

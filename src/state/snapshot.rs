@@ -1,5 +1,6 @@
 //! What the running daemon looks like at one moment: what dumps, JSON, and status are rendered from.
 
+use super::bfd::SessionSnapshot;
 use super::track::ScriptResult;
 use super::{InstanceId, Interface, Statistics, VrrpState};
 use crate::model::bfd::BfdInstance;
@@ -33,6 +34,10 @@ pub struct Snapshot {
     pub processes: Vec<ProcessSnapshot>,
     /// BFD sessions that instances track.
     pub bfd: Vec<BfdSnapshot>,
+    /// All BFD sessions, in the order of the file.
+    pub bfd_sessions: Vec<SessionSnapshot>,
+    /// Descriptor of the socket that BFD listens on; the first one, where there are several.
+    pub bfd_listen: Option<i32>,
     /// `garp_group`, and the groups that `vrrp_garp_interval` makes.
     pub garp_groups: Vec<GarpGroupSnapshot>,
     /// Interfaces, by index; those that are configured but do not exist (index 0) last.
@@ -290,6 +295,8 @@ impl Snapshot {
             files: files.collect(),
             processes: processes.collect(),
             bfd: bfd.collect(),
+            bfd_sessions: Vec::new(),
+            bfd_listen: None,
             garp_groups: garp_groups(&config),
             interfaces: taken,
             config,

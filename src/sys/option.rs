@@ -54,14 +54,21 @@ pub fn join_v6(fd: &impl AsFd, group: Ipv6Addr, index: u32) -> io::Result<()> {
 /// SO_ATTACH_FILTER with a program that drops every packet, for a socket that only sends.
 pub fn drop_all(fd: &impl AsFd) -> io::Result<()> {
     const BPF_RET_K: u16 = 0x06;
-    let mut program = [libc::sock_filter {
-        code: BPF_RET_K,
-        jt: 0,
-        jf: 0,
-        k: 0,
-    }];
+    attach_filter(
+        fd,
+        &mut [libc::sock_filter {
+            code: BPF_RET_K,
+            jt: 0,
+            jf: 0,
+            k: 0,
+        }],
+    )
+}
+
+/// SO_ATTACH_FILTER, in place of the program before. The kernel checks it; at most 4096 instructions.
+pub fn attach_filter(fd: &impl AsFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
     let filter = libc::sock_fprog {
-        len: 1,
+        len: u16::try_from(program.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         filter: program.as_mut_ptr(),
     };
     set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
@@ -79,7 +86,7 @@ fn mreqn(group: Ipv4Addr, index: u32) -> libc::ip_mreqn {
 
 fn set<T: Copy>(fd: &impl AsFd, level: i32, name: i32, value: &T) -> io::Result<()> {
     // SAFETY: value points to size_of::<T>() readable bytes for the time of the call; the descriptor is
-    // borrowed, so it is open. SO_ATTACH_FILTER copies the program, which lives in the caller's frame.
+    // borrowed, so it is open. SO_ATTACH_FILTER copies the program, which the caller borrows for the call.
     let result = unsafe {
         libc::setsockopt(
             fd.as_fd().as_raw_fd(),

@@ -89,6 +89,8 @@ impl Instance {
                 {
                     None
                 }
+                // At start every session is down; `entering FAULT state` follows.
+                Fault::Bfd(_) if self.fresh => None,
                 Fault::Member(_) => None,
                 other => Some(What::Fault(other.clone())),
             };

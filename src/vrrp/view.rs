@@ -40,6 +40,10 @@ impl Instance {
                 words.push(word);
             }
         }
+        if self.faults.iter().any(|fault| matches!(fault, Fault::Bfd(_))) {
+            // keepalived's word for what has no flag of its own.
+            words.push("unspecified".to_owned());
+        }
         InstanceSnapshot {
             id: self.id,
             state: self.state,

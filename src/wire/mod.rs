@@ -4,6 +4,7 @@
 pub mod ah;
 pub mod arp;
 pub mod auth;
+pub mod bfd;
 pub mod checksum;
 pub mod ipv4;
 pub mod ndp;

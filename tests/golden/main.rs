@@ -121,6 +121,11 @@ fn check(case: &str, checked: &mut Checked) {
     let start = settled::start(case, Snapshot::initial(last, moment(), &interfaces));
     let ours = report::data::configuration(&start, &local);
     checked.compare(case, log, &ours, &dumped(&recorded(case, log)));
+    if case == "12-bfd" {
+        let log = "dump-conf_bfd.log";
+        let ours = report::data::bfd_configuration(&start);
+        checked.compare(case, log, &ours, &dumped(&recorded(case, log)));
+    }
     for (suffix, settle) in moments {
         let mut snapshot = Snapshot::initial(config.clone(), moment(), &interfaces);
         settle(&mut snapshot);

@@ -108,6 +108,9 @@ impl Case {
         for name in [data, parent, "keepalived.stats", "keepalived.json"] {
             self.compare(name, suffix);
         }
+        if self.name == "12-bfd" {
+            self.compare("keepalived_bfd.data", suffix);
+        }
     }
 
     /// Waits for a file and compares it with the recorded one.
@@ -296,6 +299,21 @@ pub fn unicast() {
 /// 09-excluded-labels.
 pub fn labels_and_excluded_addresses() {
     masters("09-excluded-labels", &["VI_1"]);
+}
+
+/// 12-bfd: a session comes up, and its neighbour is killed.
+pub fn bfd() {
+    let mut golden = Case::new("12-bfd");
+    let mut neighbour = golden.start_node2();
+    let mut daemon = golden.start();
+    wait_masters(&mut daemon, &["VI_1"]);
+    settle(&daemon);
+    golden.dump(&mut daemon, "");
+    neighbour.crash();
+    daemon.expect("(VI_1) Entering FAULT STATE", secs(3.0));
+    settle(&daemon);
+    golden.dump(&mut daemon, ".bfd-down");
+    golden.finish(daemon);
 }
 
 /// 14-fault-link-down.

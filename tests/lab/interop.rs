@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::common::daemon::{Start, needs_keepalived};
 use crate::common::{Daemon, Host, Lab, Observer, Which, now_ns, secs, wait_until};
 
-const FRR: &str = "/usr/lib/frr";
+pub const FRR: &str = "/usr/lib/frr";
 
 struct Kind {
     /// Lines of the instance besides priority and addresses.
@@ -277,30 +277,7 @@ impl Frr {
             "interface eth0\n vrrp 51 version 3\n vrrp 51 priority {priority}\n vrrp 51 advertisement-interval 500\n \
              vrrp 51 {family} {vip}\n"
         );
-        host.write("zebra.conf", "");
-        host.write("vrrpd.conf", &text);
-        // FRR becomes its own user, which must be able to write here.
-        let folder = host.tmp();
-        for folder in [folder.clone(), host.run_file("frr")] {
-            std::fs::create_dir_all(&folder).expect("own folder");
-            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("own folder");
-        }
-        let folder = folder.to_string_lossy();
-        let run = |program: &str, conf: &str| {
-            let socket = format!("{folder}/zserv.api");
-            let pid = format!("{folder}/{program}.pid");
-            let conf = format!("/etc/keepalived/{conf}");
-            let args = ["-f", &conf, "-i", &pid, "-z", &socket, "-P", "0"];
-            let args = [&args[..], &["--vty_socket", &folder]].concat();
-            Start::bare(host, format!("{FRR}/{program}"))
-                .only_args(&args)
-                .spawn()
-        };
-        let zebra = run("zebra", "zebra.conf");
-        wait_until("zebra's socket", secs(10.0), || {
-            host.tmp().join("zserv.api").exists().then_some(())
-        });
-        let vrrpd = run("vrrpd", "vrrpd.conf");
+        let (zebra, vrrpd) = start_frr(host, "vrrpd", &text);
         Self { zebra, vrrpd }
     }
 
@@ -309,6 +286,34 @@ impl Frr {
         self.zebra.crash();
         at
     }
+}
+
+/// Zebra, and one of FRR's daemons with this configuration.
+pub fn start_frr(host: &Host, program: &str, text: &str) -> (Daemon, Daemon) {
+    host.write("zebra.conf", "");
+    host.write(&format!("{program}.conf"), text);
+    // FRR becomes its own user, which must be able to write here.
+    let folder = host.tmp();
+    for folder in [folder.clone(), host.run_file("frr")] {
+        std::fs::create_dir_all(&folder).expect("own folder");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("own folder");
+    }
+    let folder = folder.to_string_lossy();
+    let run = |program: &str| {
+        let socket = format!("{folder}/zserv.api");
+        let pid = format!("{folder}/{program}.pid");
+        let conf = format!("/etc/keepalived/{program}.conf");
+        let args = ["-f", &conf, "-i", &pid, "-z", &socket, "-P", "0"];
+        let args = [&args[..], &["--vty_socket", &folder]].concat();
+        Start::bare(host, format!("{FRR}/{program}"))
+            .only_args(&args)
+            .spawn()
+    };
+    let zebra = run("zebra");
+    wait_until("zebra's socket", secs(10.0), || {
+        host.tmp().join("zserv.api").exists().then_some(())
+    });
+    (zebra, run(program))
 }
 
 /// The one under test as master over FRR, and as its backup.

@@ -9,6 +9,7 @@ mod common;
 
 mod auth;
 mod bad_input;
+mod bfd;
 mod golden;
 mod impaired;
 mod interop;
@@ -49,6 +50,12 @@ fn main() -> ExitCode {
             interop::frr_version_3_ipv6,
             auth::hmac_wrong_key_replay_and_rotation,
             auth::hmac_permissive_obeys_who_does_not_sign,
+            bfd::neighbour_lost_moves_the_master,
+            bfd::weights_count,
+            bfd::a_reload_keeps_the_session,
+            bfd::what_cannot_be_opened_is_tried_again,
+            bfd::with_keepalived,
+            bfd::with_frr,
             process::refuses_to_start_beside_a_running_one,
             process::background_mode_writes_pid_files_first,
             process::killed_and_restarted_leaves_no_address_twice,
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
             golden::labels_and_excluded_addresses,
             golden::ah,
             golden::hmac,
+            golden::bfd,
             golden::link_down,
             golden::thirty_addresses,
             golden::bad_packets,
@@ -91,6 +99,7 @@ fn main() -> ExitCode {
         alone: [
             bad_input::a_few_bad_packets,
             bad_input::very_many_bad_packets,
+            bfd::hostile_packets_do_not_disturb,
             bad_input::dead_log_sink_costs_no_advert,
             reload::of_250_masters_is_not_noticed,
         ]

@@ -1,5 +1,6 @@
 //! What the VRRP thread is told, and where it puts what others must do.
 
+use super::super::bfd::Order;
 use super::super::late::Lateness;
 use super::Scheduling;
 use crate::net::adverts::AdvertSockets;
@@ -36,6 +37,8 @@ pub enum Command {
     SnapshotAndClear(mpsc::Sender<Taken>),
     /// Scheduling of this thread.
     Schedule(Box<Scheduling>),
+    /// Something for BFD.
+    Bfd(Box<Order>),
     /// Answer: I am alive.
     Beat,
     /// Stop: priority 0 and release, then the sender is dropped.

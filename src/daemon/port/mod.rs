@@ -4,6 +4,7 @@
 //! cannot starve the timer; (2) adverts, then due deadlines, go to the groups' inboxes, and the groups run;
 //! (3) the outbox goes out: datagrams first, one call for each socket, then the log's queue, the kernel thread's
 //! orders and the notifications.
+use super::bfd::Bfd;
 use super::group_task::{Ledger, Message, Outbox, Shared, TakenSnapshot};
 use super::late::Watch;
 use crate::net::adverts::Buffers;
@@ -24,6 +25,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::LocalSet;
 
+mod bfd;
 mod change;
 mod message;
 mod scheduling;
@@ -46,6 +48,8 @@ const MOST_WHEN_LATE: usize = 8192;
 const KEY_WAKER: u64 = 0;
 const KEY_TIMER: u64 = 1;
 const KEY_SOCKETS: u64 = 2;
+/// Behind all numbers of advert sockets.
+const KEY_BFD: u64 = 1 << 40;
 
 /// Says at its end, panic or not, that the thread has ended.
 struct Obituary(Box<dyn Fn() + Send>);
@@ -112,6 +116,7 @@ struct Port {
     buffers: Buffers,
     failures: Vec<Event>,
     watch: Watch,
+    bfd: Bfd,
     log_unknown: bool,
     hold_until: u64,
     ended: bool,
@@ -156,6 +161,7 @@ impl Port {
             buffers: Buffers::default(),
             failures: Vec::new(),
             watch: Watch::default(),
+            bfd: Bfd::default(),
             log_unknown: false,
             hold_until: 0,
             ended: false,
@@ -165,7 +171,7 @@ impl Port {
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         while !self.ended {
-            if let Err(error) = self.timer.set(self.deadlines.first().map(|d| d.0)) {
+            if let Err(error) = self.timer.set(self.next_deadline()) {
                 tracing::error!(target: "vrrp", "cannot set the timer: {error}");
             }
             let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
@@ -184,9 +190,11 @@ impl Port {
                     KEY_TIMER => {
                         self.timer.expired();
                     }
+                    key if key >= KEY_BFD => self.bfd.receive(key - KEY_BFD, self.shared.now.get()),
                     key => self.receive(SocketId((key - KEY_SOCKETS) as u32), AT_ONCE),
                 }
             }
+            self.work_on_bfd();
             self.believe_deadlines();
             self.turn();
             if told {
@@ -332,6 +340,7 @@ impl Port {
                     }
                     set_scheduling(&scheduling);
                 }
+                Command::Bfd(order) => self.obey_bfd(*order),
                 Command::Beat => {
                     self.beat.fetch_add(1, Ordering::Relaxed);
                 }

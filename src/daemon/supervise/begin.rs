@@ -28,9 +28,10 @@ impl<'a> Supervisor<'a> {
             configuration,
             pid_files,
             pid_path,
+            bfd_pid_path,
         } = running;
         let config = Arc::new(effective(options, configuration));
-        let nothing = config.instances.is_empty();
+        let nothing = config.instances.is_empty() && config.bfd.is_empty();
         let (tell, told) = unbounded_channel();
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
@@ -85,6 +86,7 @@ impl<'a> Supervisor<'a> {
             control,
             dumps: Dumps::new(),
             pid_files,
+            bfd_pid_path,
             states: BTreeMap::new(),
             pressure: [Pressure::read(); 2],
             reload: Reload::default(),
@@ -107,6 +109,9 @@ impl<'a> Supervisor<'a> {
             tracing::info!(target: "parent", "Warning - keepalived has no configuration to run");
         } else {
             tracing::info!(target: "parent", "Starting VRRP thread, pid={}", std::process::id());
+        }
+        if !supervisor.config.bfd.is_empty() {
+            tracing::info!(target: "parent", "Starting BFD on the VRRP thread, pid={}", std::process::id());
         }
         supervisor.serve(true).await;
         let first = plan::plan(&supervisor.running, &supervisor.config);

@@ -2,7 +2,8 @@
 
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{reload, snapshot, start};
-use super::settings::{chooses_nftables, effective, kernel_instances, kernel_settings, vrrp_name};
+use super::bfd::scheduling;
+use super::settings::{chooses_nftables, effective, kernel_instances, kernel_settings};
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
 use crate::daemon::virtual_links::virtual_links;
@@ -25,10 +26,14 @@ impl Supervisor<'_> {
         if let Some(name) = &globals.process_name {
             crate::process::set_comm(name);
         }
+        let (settings, name, of_bfd) = scheduling(config);
+        if let Some(line) = of_bfd {
+            tracing::info!(target: "bfd", "{line}");
+        }
         self.port.send(Command::Schedule(Box::new(Scheduling {
-            settings: globals.vrrp_process.clone(),
+            settings,
             max_auto_priority: globals.max_auto_priority,
-            name: vrrp_name(globals),
+            name,
             late: u64::try_from(globals.min_auto_priority_delay.as_nanos()).unwrap_or(u64::MAX),
         })));
         let (done, finished) = mpsc::channel();
@@ -50,9 +55,12 @@ impl Supervisor<'_> {
             done,
         };
         self.running = plan.running;
+        let bfd = self.bfd_order();
         let (port, tell) = (self.port.clone(), self.tell.clone());
         let then = move || {
             port.send(Command::Apply(Box::new(change)));
+            // After it: instances that track a new session begin in FAULT, as with keepalived.
+            port.send(bfd);
             let waiter = std::thread::Builder::new().name("apply".into()).spawn(move || {
                 // The sender is dropped when the step is done.
                 let _ = finished.recv();
@@ -165,6 +173,7 @@ impl Supervisor<'_> {
         if warnings > 0 {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }
+        self.keep_bfd_pid_file();
         self.serve(false).await;
         self.apply(plan, false);
     }

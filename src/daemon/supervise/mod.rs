@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 mod begin;
+mod bfd;
 mod change;
 mod end;
 mod link_watch;
@@ -46,6 +47,7 @@ pub(super) struct Running<'a> {
     /// Locked until the end.
     pub pid_files: Vec<PidFile>,
     pub pid_path: PathBuf,
+    pub bfd_pid_path: PathBuf,
 }
 
 /// What the main thread is told.
@@ -106,6 +108,7 @@ struct Supervisor<'a> {
     control: Option<Control>,
     dumps: Dumps,
     pid_files: Vec<PidFile>,
+    bfd_pid_path: PathBuf,
     states: BTreeMap<Arc<str>, VrrpState>,
     /// Counters at the last two beats: the older one is from before whatever has just happened.
     pressure: [Pressure; 2],
@@ -273,6 +276,7 @@ impl<'a> Supervisor<'a> {
         } else {
             Command::Snapshot(reply)
         });
+        let sessions = self.ask_sessions();
         let (config, running) = (self.config.clone(), self.running.clone());
         let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
         let services = self.services.clone();
@@ -288,6 +292,7 @@ impl<'a> Supervisor<'a> {
                 snapshot.files = services.files();
                 snapshot.processes = services.processes();
             }
+            bfd::put_sessions(&mut snapshot, &sessions);
             write(&dumps, &snapshot);
         });
         if let Err(error) = writer {

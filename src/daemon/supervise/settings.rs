@@ -20,6 +20,9 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
         configuration.sync_groups.clear();
     }
     link_watch::limit(&mut configuration);
+    if !options.bfd {
+        configuration.bfd.clear();
+    }
     configuration
 }
 

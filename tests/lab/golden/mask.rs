@@ -34,7 +34,13 @@ pub fn mask(text: &str, suffix: &str) -> String {
             Some((key @ ("    Received" | "    Sent" | "    Length" | "    Advertisement Interval"), _)) => {
                 format!("{key}: <N>")
             }
-            _ if line.trim_start().starts_with("fd_in") => numbers(&line),
+            _ if line.trim_start().starts_with("fd_") => numbers(&line),
+            // Addresses of keepalived's timers.
+            _ if line.trim_start().starts_with("thread_") => line.replace("0x1", "0x<ADDR>"),
+            _ if line.contains(" discriminator = 0x") && !line.ends_with(" 0x0") => {
+                let (before, _) = line.split_once(" = ").unwrap_or((&line, ""));
+                format!("{before} = <ADDR>")
+            }
             _ => line,
         };
         masked.push_str(&json_counts(&line));
@@ -136,6 +142,7 @@ const OF_PROCESSES: &[&str] = &[
     "Running on ",
     "Command line: ",
     "Starting VRRP ",
+    "Starting BFD ",
     "keepalived-rs ",
     "Registering Kernel netlink",
     "Registering gratuitous",
@@ -174,6 +181,14 @@ pub fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, usi
                 let rest = after.split_once(')').map_or("", |(_, rest)| rest);
                 format!("{before}fd(#,#){rest}")
             }
+            None => line,
+        };
+        let line = match line.split_once(" (delivered in ") {
+            Some((before, _)) => format!("{before} (delivered in <USEC> usec)"),
+            None => line,
+        };
+        let line = match line.split_once(" Expired after ") {
+            Some((before, _)) => format!("{before} Expired after <MSEC> ms (<USEC> usec overdue)"),
             None => line,
         };
         // How often VIPs are removed at the start is a matter of keepalived's processes.
