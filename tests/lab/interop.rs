@@ -14,6 +14,8 @@ struct Kind {
     vip_with_length: &'static str,
     ipv6: bool,
     unicast: bool,
+    /// Interface that has the address.
+    device: &'static str,
 }
 
 pub fn version_2_with_password() {
@@ -23,6 +25,7 @@ pub fn version_2_with_password() {
         vip_with_length: "192.0.2.100/24",
         ipv6: false,
         unicast: false,
+        device: "eth0",
     });
 }
 
@@ -61,6 +64,7 @@ pub fn version_3_ipv4() {
         vip_with_length: "192.0.2.100/24",
         ipv6: false,
         unicast: false,
+        device: "eth0",
     });
 }
 
@@ -71,6 +75,7 @@ pub fn version_3_ipv6() {
         vip_with_length: "fe80::1:100/64",
         ipv6: true,
         unicast: false,
+        device: "eth0",
     });
 }
 
@@ -81,6 +86,29 @@ pub fn unicast() {
         vip_with_length: "192.0.2.100/24",
         ipv6: false,
         unicast: true,
+        device: "eth0",
+    });
+}
+
+pub fn vmac() {
+    with_keepalived(&Kind {
+        instance: "use_vmac",
+        vip: "192.0.2.100",
+        vip_with_length: "192.0.2.100/24",
+        ipv6: false,
+        unicast: false,
+        device: "vrrp.51",
+    });
+}
+
+pub fn vmac_ipv6() {
+    with_keepalived(&Kind {
+        instance: "version 3\n advert_int 0.5\n use_vmac",
+        vip: "fe80::1:100",
+        vip_with_length: "fe80::1:100/64",
+        ipv6: true,
+        unicast: false,
+        device: "vrrp.51",
     });
 }
 
@@ -152,7 +180,7 @@ fn begin(node: &Node) -> Daemon {
 fn hand_over_and_back(kind: &Kind, watch: &Observer, high: &Node, low: &Node) -> (Daemon, Daemon) {
     let has = |node: &Node, present| {
         node.host
-            .wait_address("eth0", kind.vip_with_length, present, secs(2.0))
+            .wait_address(kind.device, kind.vip_with_length, present, secs(2.0))
     };
 
     let mut one = begin(high);
@@ -193,7 +221,7 @@ fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
     announced(kind, watch, crashed);
     has(low, true);
     assert!(
-        high.host.has("eth0", kind.vip_with_length),
+        high.host.has(kind.device, kind.vip_with_length),
         "a crashed daemon leaves its address"
     );
     let mut one = begin(high);
@@ -203,7 +231,7 @@ fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
     has(high, true);
     let copies = high
         .host
-        .addresses("eth0")
+        .addresses(kind.device)
         .iter()
         .filter(|a| *a == kind.vip_with_length)
         .count();

@@ -19,6 +19,7 @@ mod process;
 mod reload;
 mod scenarios;
 mod tracking;
+mod virtual_macs;
 
 use common::runner::{Test, run};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
             interop::version_3_ipv4,
             interop::version_3_ipv6,
             interop::unicast,
+            interop::vmac,
+            interop::vmac_ipv6,
             interop::frr_version_3_ipv4,
             interop::frr_version_3_ipv6,
             auth::hmac_wrong_key_replay_and_rotation,
@@ -82,6 +85,13 @@ fn main() -> ExitCode {
             golden::all_global_definitions,
             golden::paces_and_delays,
             golden::strict_mode,
+            virtual_macs::clients_see_one_mac,
+            virtual_macs::silent_until_master,
+            virtual_macs::deleted_interface_returns,
+            virtual_macs::interface_below_deleted_and_made_again,
+            virtual_macs::killed_daemon_leaves_nothing_for_long,
+            virtual_macs::reload_adds_changes_and_removes,
+            virtual_macs::strict_reverse_path_filter,
             golden::virtual_macs,
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,
