@@ -192,6 +192,10 @@ impl Kernel {
             if worked || more {
                 continue;
             }
+            let mut out = Vec::new();
+            self.desired
+                .announce_extra(clock::monotonic(), &self.table, &mut out);
+            self.carry_out(out);
             self.announcer.run(&self.table, clock::monotonic());
             if let Some(keep) = self.stopping
                 && self.desired.is_idle()

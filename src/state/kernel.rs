@@ -36,6 +36,19 @@ pub struct KernelInstance {
     pub promote_secondaries: bool,
     /// Its base priority is 255: never dropped.
     pub owner: bool,
+    /// `garp_extra_if`.
+    pub extra: ExtraAnnounce,
+}
+
+/// `garp_extra_if`: announcements from interfaces that no adverts leave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExtraAnnounce {
+    /// Period; zero is none.
+    pub period: Duration,
+    /// From all interfaces, not only from VMACs.
+    pub all: bool,
+    /// The interface that adverts leave.
+    pub adverts_on: String,
 }
 
 /// An interface that is made for an instance, or for addresses of one.

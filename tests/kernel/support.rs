@@ -136,6 +136,7 @@ pub fn instance(id: u32, vips: Vec<Address>) -> KernelInstance {
         accept: Accept::Enabled,
         promote_secondaries: false,
         owner: false,
+        extra: Default::default(),
     }
 }
 

@@ -92,6 +92,7 @@ fn main() -> ExitCode {
             virtual_macs::killed_daemon_leaves_nothing_for_long,
             virtual_macs::reload_adds_changes_and_removes,
             virtual_macs::strict_reverse_path_filter,
+            virtual_macs::announced_where_no_adverts_leave,
             golden::virtual_macs,
             golden::changes_at_a_reload,
             reload::to_a_bad_file_is_refused,

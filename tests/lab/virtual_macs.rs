@@ -328,3 +328,29 @@ fn setting(host: &Host, interface: &str, key: &str) -> String {
     let path = format!("/proc/sys/net/ipv4/conf/{interface}/{key}");
     host.space().tool("cat", &[&path]).trim().to_owned()
 }
+
+/// An interface that no adverts leave is announced from time to time, so that switches keep its MAC address.
+pub fn announced_where_no_adverts_leave() {
+    let text = instance(
+        "VI_1",
+        51,
+        100,
+        &[VIP, "192.0.2.101/24"],
+        "use_vmac\n    vmac_xmit_base\n    garp_master_delay 0\n    garp_master_repeat 1\n    garp_extra_if 1",
+    );
+    let single = Single::new(&text);
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let burst = single.watch.wait("the first", 0, secs(2.0), |s| {
+        s.is_gratuitous_arp("192.0.2.101")
+    });
+    let extra = |s: &crate::common::Seen| s.is_gratuitous_arp("192.0.2.100") && s.from_mac == VIRTUAL;
+    let third = single
+        .watch
+        .wait_nth("three more", burst.at, 3, secs(6.0), extra);
+    assert!(third.at - burst.at > 2_000_000_000, "a second apart");
+    // One address for each interface is enough.
+    let others = single.watch.seen_since(burst.at + 1);
+    assert!(!others.iter().any(|s| s.is_gratuitous_arp("192.0.2.101")));
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -4,7 +4,7 @@ use super::link_watch;
 use crate::cli::Options;
 use crate::model::Configuration;
 use crate::state::InstanceId;
-use crate::state::kernel::{KernelInstance, KernelSettings};
+use crate::state::kernel::{ExtraAnnounce, KernelInstance, KernelSettings};
 use crate::vrrp::plan::{self};
 
 /// `process_names`, `vrrp_process_name`.
@@ -38,6 +38,11 @@ pub(super) fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
         accept: config.accept,
         promote_secondaries: config.promote_secondaries,
         owner: config.priority == 255,
+        extra: ExtraAnnounce {
+            period: config.garp.extra_interface,
+            all: config.garp.extra_interface_all,
+            adverts_on: config.advert_interface().to_owned(),
+        },
     };
     running.members().map(|(_, m)| one(m.id, &m.config)).collect()
 }

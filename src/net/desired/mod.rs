@@ -6,6 +6,7 @@
 //! above all) waits for no more than that. Routes and rules are added after the addresses of all claims, so
 //! that no announcement waits for them, and removed before the addresses that they lean on.
 
+mod extra;
 mod lines;
 mod restore;
 mod work;
@@ -134,6 +135,8 @@ pub struct Desired {
     restores: BTreeMap<Key, Restore>,
     /// Removals of ours that the monitor has not told of yet.
     expected: BTreeMap<Key, u32>,
+    /// When the next `garp_extra_if` announcement of an instance is due.
+    extra: BTreeMap<InstanceId, u64>,
     started: bool,
 }
 
@@ -525,7 +528,8 @@ impl Desired {
 
     /// When the next removed object is to be put back.
     pub fn deadline(&self) -> Option<u64> {
-        self.restores.values().filter_map(|restore| restore.due).min()
+        let restores = self.restores.values().filter_map(|restore| restore.due);
+        restores.chain(self.extra_deadline()).min()
     }
 
     fn owner(&self, key: &Key) -> Option<InstanceId> {

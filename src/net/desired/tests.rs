@@ -55,6 +55,7 @@ fn instance(id: u32, hosts: std::ops::Range<u8>) -> KernelInstance {
         accept: Accept::Enabled,
         promote_secondaries: false,
         owner: false,
+        extra: Default::default(),
     }
 }
 
