@@ -341,13 +341,11 @@ pub fn announced_where_no_adverts_leave() {
     let single = Single::new(&text);
     let mut daemon = single.start();
     daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
-    let burst = single.watch.wait("the first", 0, secs(2.0), |s| {
-        s.is_gratuitous_arp("192.0.2.101")
-    });
-    let extra = |s: &crate::common::Seen| s.is_gratuitous_arp("192.0.2.100") && s.from_mac == VIRTUAL;
-    let third = single
+    let burst = single
         .watch
-        .wait_nth("three more", burst.at, 3, secs(6.0), extra);
+        .wait("the first", 0, secs(2.0), |s| s.is_gratuitous_arp("192.0.2.101"));
+    let extra = |s: &crate::common::Seen| s.is_gratuitous_arp("192.0.2.100") && s.from_mac == VIRTUAL;
+    let third = single.watch.wait_nth("three more", burst.at, 3, secs(6.0), extra);
     assert!(third.at - burst.at > 2_000_000_000, "a second apart");
     // One address for each interface is enough.
     let others = single.watch.seen_since(burst.at + 1);
