@@ -14,8 +14,7 @@ impl Desired {
             return;
         }
         let instances = &self.instances;
-        self.extra
-            .retain(|id, _| instances.get(id).is_some_and(|owned| wants(owned)));
+        self.extra.retain(|id, _| instances.get(id).is_some_and(wants));
         for (id, owned) in self.instances.iter().filter(|(_, owned)| wants(owned)) {
             let period = u64::try_from(owned.config.extra.period.as_nanos()).unwrap_or(u64::MAX);
             let due = self
