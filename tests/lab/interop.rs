@@ -37,6 +37,7 @@ pub fn version_2_with_ah() {
         vip_with_length: "192.0.2.100/24",
         ipv6: false,
         unicast: false,
+        device: "eth0",
     };
     each_as_master(&kind, |kind, watch, high, low| {
         drop(hand_over_and_back(kind, watch, high, low))
@@ -51,6 +52,7 @@ pub fn unicast_with_ah() {
         vip_with_length: "192.0.2.100/24",
         ipv6: false,
         unicast: true,
+        device: "eth0",
     };
     each_as_master(&kind, |kind, watch, high, low| {
         drop(hand_over_and_back(kind, watch, high, low))
