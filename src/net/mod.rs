@@ -10,6 +10,7 @@ pub mod channel;
 pub mod desired;
 pub mod firewall;
 pub mod links;
+pub mod local_igmp;
 pub mod message;
 pub mod monitor;
 pub mod objects;

@@ -10,6 +10,7 @@ mod common;
 mod auth;
 mod bad_input;
 mod bfd;
+mod firewall;
 mod golden;
 mod impaired;
 mod interop;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             bfd::what_cannot_be_opened_is_tried_again,
             bfd::with_keepalived,
             bfd::with_frr,
+            firewall::iptables_keywords_are_done_by_nftables,
             process::refuses_to_start_beside_a_running_one,
             process::background_mode_writes_pid_files_first,
             process::killed_and_restarted_leaves_no_address_twice,

@@ -10,6 +10,7 @@ use super::super::services::Services;
 use super::super::sockets::Sockets;
 use super::settings::{effective, kernel_settings};
 use super::{Reload, Running, Supervisor, Told};
+use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
 use crate::state::kernel::KernelReport;
 use crate::state::notice::{Notice, What};
@@ -32,6 +33,10 @@ impl<'a> Supervisor<'a> {
         } = running;
         let config = Arc::new(effective(options, configuration));
         let nothing = config.instances.is_empty() && config.bfd.is_empty();
+        let local_igmp = match config.globals.disable_local_igmp && !nothing {
+            true => LocalIgmp::disable(),
+            false => None,
+        };
         let (tell, told) = unbounded_channel();
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
@@ -92,6 +97,7 @@ impl<'a> Supervisor<'a> {
             reload: Reload::default(),
             startup_delay: Default::default(),
             ready: false,
+            _local_igmp: local_igmp,
         };
         if let Some(path) = reload::marker(&supervisor.config.globals) {
             // From a daemon that was killed while it read.

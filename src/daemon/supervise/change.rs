@@ -3,7 +3,7 @@
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{reload, snapshot, start};
 use super::bfd::scheduling;
-use super::settings::{chooses_nftables, effective, kernel_instances, kernel_settings};
+use super::settings::{effective, kernel_instances, kernel_settings, nftables_instead};
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
 use crate::daemon::virtual_links::virtual_links;
@@ -73,11 +73,8 @@ impl Supervisor<'_> {
         let (sockets, running) = (self.sockets.clone(), self.running.clone());
         let (config, detail) = (self.config.clone(), self.options.detail > 0);
         let dump = self.options.dump_config;
-        if chooses_nftables(&self.config) {
-            tracing::info!(
-                target: "vrrp",
-                "use_vmac or no_accept/strict specified, but no firewall configured - using nftables"
-            );
+        if let Some(text) = nftables_instead(&self.config) {
+            tracing::info!(target: "vrrp", "{text}");
         }
         self.kernel
             .send(KernelRequest::Links(virtual_links(&self.running)));

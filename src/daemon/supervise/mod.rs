@@ -14,6 +14,7 @@ use super::startup_delay::StartupDelay;
 use crate::cli::Options;
 use crate::config::Reading;
 use crate::model::Configuration;
+use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{self, spawner};
 use crate::state::VrrpState;
@@ -115,6 +116,8 @@ struct Supervisor<'a> {
     reload: Reload,
     startup_delay: StartupDelay,
     ready: bool,
+    /// `disable_local_igmp`, until the end.
+    _local_igmp: Option<LocalIgmp>,
 }
 
 impl<'a> Supervisor<'a> {

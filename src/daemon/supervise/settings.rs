@@ -76,11 +76,25 @@ pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> Kern
     }
 }
 
-/// Something needs the firewall, and the file names none.
-pub(super) fn chooses_nftables(config: &Configuration) -> bool {
+/// What to say when the firewall is needed, and the file does not ask for nftables.
+pub(super) fn nftables_instead(config: &Configuration) -> Option<String> {
     let globals = &config.globals;
     let needs = |instance: &crate::model::Instance| {
         instance.vmac.is_some() || instance.accept == crate::model::vrrp::Accept::Disabled
     };
-    globals.nftables.is_none() && globals.iptables.is_none() && config.instances.iter().any(needs)
+    if globals.nftables.is_some() || !config.instances.iter().any(needs) {
+        return None;
+    }
+    let Some(chains) = &globals.iptables else {
+        let text = "use_vmac or no_accept/strict specified, but no firewall configured - using nftables";
+        return Some(text.to_owned());
+    };
+    let keywords = match globals.ipsets {
+        Some(_) => "vrrp_iptables and vrrp_ipsets",
+        None => "vrrp_iptables",
+    };
+    Some(format!(
+        "{keywords}: nftables is used instead, table keepalived; nothing is put into chain {}",
+        chains.input
+    ))
 }
