@@ -19,6 +19,7 @@ mod pair;
 mod process;
 mod reload;
 mod scenarios;
+mod timing;
 mod tracking;
 mod virtual_macs;
 
@@ -42,6 +43,12 @@ fn main() -> ExitCode {
             scenarios::strict_hot_standby_drops_packets_to_the_address,
             scenarios::hot_standby_without_strict_loses_two_pings_at_most,
             scenarios::squid_on_two_active_hosts,
+            timing::announcements,
+            timing::paces,
+            timing::beaten_masters_wait_as_long_as_they_are_told,
+            timing::a_master_that_was_stopped_gives_way_when_told_so,
+            timing::another_address_owner,
+            timing::startup_delays,
             interop::version_2_with_password,
             interop::version_2_with_ah,
             interop::unicast_with_ah,
