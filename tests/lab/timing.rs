@@ -92,11 +92,11 @@ pub fn announcements() {
     );
     let three = single.peer("three", 3, &globals("vrrp_min_garp", &owner(5, "advert_int 2")));
     let them = single.peer("them", 66, "");
+    let begin = now_ns();
     let mut daemons = [single.start(), start(&two), start(&three)];
     for (daemon, vrid) in daemons.iter_mut().zip([3, 4, 5]) {
         daemon.expect(&format!("(VI_{vrid}) Entering MASTER STATE"), secs(4.0));
     }
-    let begin = single.host.started();
     let ours: Vec<Seen> = (1..=5)
         .map(|vrid| {
             let vip = vip(vrid).to_string();
@@ -168,6 +168,7 @@ pub fn announcements() {
 
 /// Distances between the packets of an interface, of one in a `garp_group` of its own, and of two that share one.
 pub fn paces() {
+    ours_only("it sends two packets of five");
     let on = |interface: &str, vrid: u8, vips: &[&str]| {
         instance(
             &format!("VI_{vrid}"),
@@ -302,6 +303,7 @@ pub fn beaten_masters_wait_as_long_as_they_are_told() {
 
 /// Stopped for longer than a backup waits: with `timer_expired_backup` it gives way, without it goes on.
 pub fn a_master_that_was_stopped_gives_way_when_told_so() {
+    ours_only("its processes are stopped one by one");
     let one = |vrid: u8, more: &str| {
         let vip = vip(vrid).to_string();
         let more = format!("version 3\n    advert_int 0.2\n    nopreempt\n    {more}");
@@ -345,6 +347,7 @@ pub fn a_master_that_was_stopped_gives_way_when_told_so() {
 
 /// Two address owners: the one with the higher address insists, waits, and then is no owner until the other is gone.
 pub fn another_address_owner() {
+    ours_only("2.2.7 leaves two owners alone");
     let them = Ipv4Addr::new(192, 0, 1, 66);
     let single = Single::new(&instance(
         "VI_1",
