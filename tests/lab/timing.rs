@@ -116,6 +116,11 @@ pub fn announcements() {
     let refreshed = bursts(&single.watch, begin, &vip(3).to_string());
     assert_eq!((refreshed[0].1, refreshed[1].1, refreshed[2].1), (2, 3, 3));
     assert!((refreshed[2].0 - 2.0).abs() < 0.3, "{refreshed:?}");
+    single
+        .watch
+        .wait_nth("the second refresh", begin, 1 + 4, secs(4.0), |s| {
+            s.is_gratuitous_arp(&vip(4).to_string())
+        });
     let refreshed = bursts(&single.watch, begin, &vip(4).to_string());
     assert_eq!((refreshed[0].1, refreshed[1].1, refreshed[2].1), (1, 2, 2));
     expect_bursts(&single.watch, begin, 5, &[(0.0, 1)]);
