@@ -3,6 +3,7 @@
 
 mod alone;
 mod anything;
+mod edits;
 mod election;
 mod groups;
 mod lab;
