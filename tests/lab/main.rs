@@ -11,6 +11,7 @@ mod auth;
 mod bad_input;
 mod bfd;
 mod firewall;
+mod edits;
 mod golden;
 mod impaired;
 mod interop;
@@ -120,6 +121,7 @@ fn main() -> ExitCode {
             bad_input::a_few_bad_packets,
             bad_input::very_many_bad_packets,
             bfd::hostile_packets_do_not_disturb,
+            edits::random_edits_are_not_noticed,
             bad_input::dead_log_sink_costs_no_advert,
             reload::of_250_masters_is_not_noticed,
         ]
