@@ -28,6 +28,7 @@ use crate::model::vrrp::{InitialState, Version};
 use crate::state::notice::{Fault, What};
 use crate::state::notify::NotifyKind;
 use crate::state::{InstanceId, Now, Statistics, VrrpState};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -529,10 +530,13 @@ fn addresses(config: &model::Instance) -> impl Iterator<Item = &model::Address> 
 
 /// Which addresses of `after` are set, when those of `before` are set as `set` says.
 fn kept(before: &model::Instance, set: &[bool], after: &model::Instance) -> Vec<bool> {
-    let was_set = |address: &model::Address| {
-        addresses(before)
-            .zip(set)
-            .any(|(old, set)| *set && old.network == address.network && old.interface == address.interface)
-    };
-    addresses(after).map(was_set).collect()
+    let key = |address: &model::Address| (address.network, address.interface.clone());
+    let was_set: BTreeSet<_> = addresses(before)
+        .zip(set)
+        .filter(|(_, set)| **set)
+        .map(|(address, _)| key(address))
+        .collect();
+    addresses(after)
+        .map(|address| was_set.contains(&key(address)))
+        .collect()
 }

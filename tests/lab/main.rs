@@ -16,6 +16,7 @@ mod golden;
 mod impaired;
 mod interop;
 mod kernel;
+mod never_late;
 mod pair;
 mod process;
 mod reload;
@@ -122,6 +123,12 @@ fn main() -> ExitCode {
             bad_input::very_many_bad_packets,
             bfd::hostile_packets_do_not_disturb,
             edits::random_edits_are_not_noticed,
+            never_late::a_dead_journal,
+            never_late::a_full_disk,
+            never_late::two_hundred_scripts_at_once,
+            never_late::ten_thousand_addresses,
+            never_late::a_huge_file,
+            never_late::stopped_and_continued,
             bad_input::dead_log_sink_costs_no_advert,
             reload::of_250_masters_is_not_noticed,
         ]

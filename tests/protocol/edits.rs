@@ -4,9 +4,9 @@
 //! `EDITS_SEED=N` starts from another seed.
 
 #[path = "../common/edits.rs"]
-mod edits;
+mod story;
 
-use self::edits::{Dice, Edited, File, INTERFACES, Key};
+use self::story::{Dice, Edited, File, INTERFACES, Key};
 use crate::lab::{MS, S, at, interface, lines};
 use keepalived_rs::config::{self, DEFAULT_FILE, MemoryHost, ReadOptions, Start};
 use keepalived_rs::model::Configuration;
@@ -177,11 +177,11 @@ fn a_thousand_edits_touch_nothing_but_what_they_edit() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(1);
     for seed in seed..seed + 3 {
-        story(seed);
+        one_story(seed);
     }
 }
 
-fn story(seed: u64) {
+fn one_story(seed: u64) {
     let mut dice = Dice(seed);
     let mut file = File::new(&mut dice);
     let up = |name: &str, index: u32| (name.to_owned(), interface(name, index, 1, true));

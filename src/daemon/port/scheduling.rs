@@ -4,6 +4,9 @@ use crate::model::globals::ProcessSettings;
 use crate::sys::schedule;
 use std::io;
 
+/// Nice value of the thread where `vrrp_priority` does not say.
+const URGENT: i32 = -20;
+
 /// How the thread is scheduled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scheduling {
@@ -28,8 +31,12 @@ pub(super) fn set_scheduling(scheduling: &Scheduling) {
         Some(priority) => failed("real-time priority", schedule::set_realtime(priority)),
         None => failed("scheduling", schedule::clear_realtime()),
     }
-    if settings.nice != 0 {
-        failed("priority", schedule::set_nice(settings.nice));
+    match settings.nice {
+        // Without a word in the file it goes before what else wants to run at normal priority: it needs little,
+        // and hundreds of scripts that start at once are in front of it otherwise. Without the right to do
+        // so it is as it was.
+        0 => drop(schedule::set_nice(URGENT)),
+        nice => failed("priority", schedule::set_nice(nice)),
     }
     if !settings.affinity.is_empty() {
         failed("CPU affinity", schedule::set_affinity(&settings.affinity));

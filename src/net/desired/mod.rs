@@ -214,11 +214,14 @@ impl Desired {
             return;
         }
         let objects = owned.objects.clone();
-        let removed: Vec<&Object> = old
-            .iter()
-            .filter(|a| !objects.iter().any(|b| a.same(b)))
-            .collect();
-        let added = objects.iter().any(|a| !old.iter().any(|b| a.same(b)));
+        // By their keys: there may be thousands.
+        let (then, now) = (by_key(&old), by_key(&objects));
+        let same = |list: &BTreeMap<Key, Vec<&Object>>, object: &Object| {
+            list.get(&Key::of(object))
+                .is_some_and(|found| found.iter().any(|other| object.same(other)))
+        };
+        let removed: Vec<&Object> = old.iter().filter(|object| !same(&now, object)).collect();
+        let added = objects.iter().any(|object| !same(&then, object));
         for object in old.iter() {
             self.unwant(&Key::of(object));
         }
@@ -252,7 +255,7 @@ impl Desired {
             );
             // What stays in other words is removed although it is wanted, and added again; unless adding it
             // replaces it.
-            let stays = |old: &Object| objects.iter().find(|new| Key::of(new) == Key::of(old));
+            let stays = |old: &Object| now.get(&Key::of(old)).and_then(|found| found.first().copied());
             let (changed, gone): (Vec<&Object>, Vec<&Object>) =
                 removed.into_iter().partition(|old| stays(old).is_some());
             let changed: Vec<&Object> = changed
@@ -552,6 +555,14 @@ impl Desired {
 }
 
 /// Which of the addresses are set.
+fn by_key(list: &[Object]) -> BTreeMap<Key, Vec<&Object>> {
+    let mut map: BTreeMap<Key, Vec<&Object>> = BTreeMap::new();
+    for object in list {
+        map.entry(Key::of(object)).or_default().push(object);
+    }
+    map
+}
+
 fn flags(owned: &Owned) -> Vec<bool> {
     owned
         .objects
