@@ -44,12 +44,13 @@ impl Measured {
         Self { single, quiet }
     }
 
-    /// No advert since `from` was later than an interval and a half, or what the machine does by itself.
+    /// No advert since `from` was later than two intervals, or what the machine does by itself: a backup waits for more
+    /// than three.
     #[track_caller]
     fn on_time(&self, what: &str, from: i64) {
         let gap = self.single.watch.longest_gap(51, US, from, 0);
         eprintln!("{what}: longest gap {gap:?}, without it {:?}", self.quiet);
-        let bound = secs(1.5 * INTERVAL).max(self.quiet.mul_f64(1.5));
+        let bound = secs(2.0 * INTERVAL).max(self.quiet.mul_f64(1.5));
         assert!(
             gap <= bound,
             "{what}: an advert was late: {gap:?}; without it {:?}",
