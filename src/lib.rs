@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | 4 | `daemon` (the running program), `tools` (what runs beside it) |
 //! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others), `checkers` (looks at real servers) |
-//! | 2 | `config` (text to model), `vrrp` and `bfd` (the protocols), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
+//! | 2 | `config` (text to model), `vrrp` and `bfd` (the protocols), `lvs` (virtual servers), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
 //! | 1 | `model` (the configuration), `state` (what happens), `wire` (bytes and packets) |
 
 #![warn(missing_docs)]
@@ -16,6 +16,7 @@ pub mod checkers;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod lvs;
 pub mod model;
 pub mod net;
 pub mod notify;

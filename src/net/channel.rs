@@ -116,6 +116,15 @@ impl Channel {
     /// answers that report an error, by sequence number. An error of the call itself means that it is not
     /// known what was done.
     pub fn batch(&mut self, write: impl FnOnce(&mut Batch<'_>)) -> io::Result<Vec<Answer>> {
+        self.ask(write, |_| {})
+    }
+
+    /// The same, for requests that are answered with a message: `each` gets the payload of each.
+    pub fn ask(
+        &mut self,
+        write: impl FnOnce(&mut Batch<'_>),
+        mut each: impl FnMut(&[u8]),
+    ) -> io::Result<Vec<Answer>> {
         self.writer.clear();
         let before = self.sequence;
         let mut batch = Batch {
@@ -146,12 +155,16 @@ impl Channel {
                 ));
             };
             let mut last = false;
-            for answer in messages(bytes).filter_map(|message| Answer::read(&message)) {
+            for message in messages(bytes) {
                 // Distance from the first request; what is older belongs to an earlier batch.
-                let place = answer.sequence.wrapping_sub(before).wrapping_sub(1);
+                let place = message.sequence.wrapping_sub(before).wrapping_sub(1);
                 if place >= self.sequence.wrapping_sub(before) {
                     continue;
                 }
+                let Some(answer) = Answer::read(&message) else {
+                    each(message.payload);
+                    continue;
+                };
                 last |= Some(answer.sequence) == acknowledged;
                 if answer.errno != 0 {
                     errors.push(answer);

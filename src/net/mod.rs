@@ -9,6 +9,7 @@ pub mod carrier;
 pub mod channel;
 pub mod desired;
 pub mod firewall;
+pub mod ipvs;
 pub mod links;
 pub mod local_igmp;
 pub mod message;

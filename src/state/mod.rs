@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod check;
 pub mod interface;
 pub mod kernel;
+pub mod lvs;
 pub mod notice;
 pub mod notify;
 pub mod snapshot;

@@ -12,6 +12,8 @@ pub const ROUTE: i32 = libc::NETLINK_ROUTE;
 pub const CONNECTOR: i32 = libc::NETLINK_CONNECTOR;
 /// NETLINK_NETFILTER.
 pub const NETFILTER: i32 = libc::NETLINK_NETFILTER;
+/// NETLINK_GENERIC.
+pub const GENERIC: i32 = libc::NETLINK_GENERIC;
 
 /// A bound netlink socket.
 #[derive(Debug)]
