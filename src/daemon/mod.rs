@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod late;
 pub mod links;
 pub mod logging;
+pub mod lvs;
 pub mod port;
 pub mod reload;
 pub mod services;

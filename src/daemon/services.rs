@@ -1,10 +1,12 @@
 //! The services thread: what looks at this host and what tells others. It touches no VRRP state; it sends
 //! verdicts and takes notifications.
 
+use crate::model::checker::CheckerKind;
 use crate::model::{Command, Configuration, NotifyScript};
 use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
+use crate::state::lvs::LvsNotification;
 use crate::state::notify::Notification;
 use crate::state::snapshot::{FileSnapshot, ProcessSnapshot, ScriptSnapshot};
 use crate::track::file::{FileStates, FileTracker};
@@ -29,6 +31,7 @@ pub struct Services {
     scripts: ScriptStates,
     files: FileStates,
     processes: ProcessStates,
+    spawner: Spawner,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,7 @@ enum Order {
         looked: oneshot::Sender<()>,
     },
     Notify(Box<Notification>),
+    Lvs(Box<LvsNotification>),
     Script {
         kind: &'static str,
         command: Command,
@@ -71,6 +75,7 @@ impl Services {
         };
         let (scripts, files) = (thread.tracker.states(), thread.files.states());
         let processes = thread.processes.states();
+        let spawner = thread.spawner.clone();
         std::thread::Builder::new()
             .name("services".to_owned())
             .spawn(move || runtime.block_on(thread.run(waiting)))?;
@@ -79,6 +84,7 @@ impl Services {
             scripts,
             files,
             processes,
+            spawner,
         })
     }
 
@@ -100,6 +106,16 @@ impl Services {
     /// Tells others.
     pub fn notify(&self, notification: Notification) {
         self.send(Order::Notify(Box::new(notification)));
+    }
+
+    /// Tells others about a virtual or a real server.
+    pub fn notify_lvs(&self, notification: LvsNotification) {
+        self.send(Order::Lvs(Box::new(notification)));
+    }
+
+    /// What starts scripts, for other threads too.
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
     }
 
     /// Tracked scripts as they are now.
@@ -142,12 +158,17 @@ impl Services {
     }
 }
 
-/// Whether a configuration has work for this thread.
+/// Whether a configuration has work for this thread; with virtual servers it starts the program that loads the
+/// kernel's module.
 pub fn needed(config: &Configuration) -> bool {
-    commands(config).next().is_some() || !config.files.is_empty() || !config.processes.is_empty()
+    let virtual_servers = !config.lvs.servers.is_empty();
+    virtual_servers
+        || commands(config).next().is_some()
+        || !config.files.is_empty()
+        || !config.processes.is_empty()
 }
 
-fn script_groups(config: &Configuration) -> ScriptGroups {
+pub(super) fn script_groups(config: &Configuration) -> ScriptGroups {
     let identities = commands(config).map(|command| command.identity);
     ScriptGroups::of(identities, config.globals.set_supplementary_groups)
 }
@@ -171,7 +192,19 @@ fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
         })
         .filter_map(Option::as_ref);
     let globals = &config.globals;
+    let servers = &config.lvs.servers;
+    let of_servers = servers.iter().flat_map(|s| [&s.quorum_up, &s.quorum_down]);
+    let reals = servers.iter().flat_map(|server| &server.real_servers);
+    let of_reals = reals.clone().flat_map(|r| [&r.notify_up, &r.notify_down]);
+    let checks = reals
+        .flat_map(|real| &real.checkers)
+        .filter_map(|checker| match &checker.kind {
+            CheckerKind::Misc { command, .. } => Some(command),
+            _ => None,
+        });
     notify
+        .chain(of_servers.chain(of_reals).filter_map(Option::as_ref))
+        .chain(checks)
         .chain(config.scripts.iter().map(|s| &s.command))
         .chain(globals.startup_script.iter())
         .chain(globals.shutdown_script.iter())
@@ -209,6 +242,7 @@ impl Thread {
                     });
                 }
                 Order::Notify(notification) => self.notifier.notify(&notification),
+                Order::Lvs(notification) => self.notifier.notify_lvs(&notification),
                 Order::Script {
                     kind,
                     command,

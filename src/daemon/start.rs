@@ -294,6 +294,9 @@ fn take_pid_files(
     if options.bfd && (!configuration.bfd.is_empty() || options.all) {
         files.push(take(&paths.bfd)?);
     }
+    if options.checkers && (!configuration.lvs.servers.is_empty() || options.all) {
+        files.push(take(&paths.checkers)?);
+    }
     Ok(files)
 }
 

@@ -128,6 +128,11 @@ impl Lvs {
         self.checks.clear();
     }
 
+    /// Whether a checker belongs to a real server still.
+    pub fn has_checker(&self, id: CheckerId) -> bool {
+        self.checks.contains_key(&id)
+    }
+
     /// What the kernel is to hold.
     pub fn table(&self) -> Table {
         self.pool.table()
@@ -137,6 +142,7 @@ impl Lvs {
     pub fn snapshot(&self) -> LvsSnapshot {
         LvsSnapshot {
             servers: self.servers.iter().map(Server::view).collect(),
+            standings: BTreeMap::new(),
         }
     }
 
@@ -167,6 +173,7 @@ impl Lvs {
             name: server.real_server_name(config.address, config.port),
             checks: checks.collect(),
             alive: false,
+            told_down: false,
             set: false,
             weight_before: 0,
             reloaded: false,

@@ -34,6 +34,8 @@ pub(super) struct Server {
 pub(super) struct Real {
     pub name: String,
     pub alive: bool,
+    /// Others have been told that it is down.
+    pub told_down: bool,
     pub set: bool,
     pub weight_before: u32,
     pub reloaded: bool,
@@ -89,7 +91,7 @@ impl Server {
             real.alive = real.failed() == 0;
         }
         let weight = self.alive_weight();
-        self.quorum_up = weight >= self.upper();
+        self.quorum_up = weight > 0 && weight >= self.upper();
         if !self.quorum_up && self.config.sorry_server.is_some() {
             self.say_quorum(QuorumChange::DownAtStart, weight, out);
             self.use_sorry(true, pool, out);
@@ -104,8 +106,11 @@ impl Server {
                 }
             }
         }
-        let text = if self.quorum_up { "up" } else { "down" };
-        self.notify_quorum(format!("Starting with quorum {text}"), weight, false, out);
+        // A quorum that is not there yet (`alpha`) is told only with a sorry server.
+        if self.quorum_up || self.sorry.alive {
+            let text = if self.quorum_up { "up" } else { "down" };
+            self.notify_quorum(format!("Starting with quorum {text}"), weight, false, out);
+        }
     }
 
     /// A verdict of a checker.
@@ -123,14 +128,23 @@ impl Server {
         let Some(check) = real.checks.get_mut(check) else {
             return;
         };
-        check.has_run = true;
-        (check.up, check.weight) = match verdict {
+        let first = !std::mem::replace(&mut check.has_run, true);
+        let up;
+        (up, check.weight) = match verdict {
             CheckVerdict::Up => (true, 0),
             CheckVerdict::Down { .. } => (false, 0),
             CheckVerdict::Weight(weight) => (true, *weight),
         };
+        // With `alpha` it counted as down, and that it is has not been told.
+        let confirmed = first && !up && !check.up && check.checker.alpha && !real.told_down;
+        check.up = up;
         let alive = real.failed() == 0;
-        self.weight_changed(place, before, pool, out);
+        if confirmed {
+            real.told_down = true;
+            self.notify_real(place, false, out);
+        } else if up {
+            self.weight_changed(place, before, pool, out);
+        }
         self.set_alive(place, alive, pool, out);
     }
 
@@ -156,6 +170,7 @@ impl Server {
             return;
         };
         real.alive = up;
+        real.told_down = !up;
         out.push(LvsEffect::Notice(LvsNotice::Alive {
             real: real.name.clone(),
             server: self.name.clone(),
@@ -318,18 +333,22 @@ impl Server {
                     server: self.name.clone(),
                 }));
             }
-            out.push(LvsEffect::Start(self.start(real, check)));
+            out.push(LvsEffect::Start(self.start(place, real, check)));
         }
     }
 
-    fn start(&self, real: &Real, check: &Check) -> CheckerStart {
+    fn start(&self, place: usize, real: &Real, check: &Check) -> CheckerStart {
         CheckerStart {
             id: check.id,
             checker: check.checker.clone(),
             virtual_server: self.name.clone(),
             real_server: real.name.clone(),
             up: check.up,
-            has_run: check.has_run,
+            weight: self
+                .config
+                .real_servers
+                .get(place)
+                .map_or(0, |config| config.weight),
         }
     }
 

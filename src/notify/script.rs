@@ -7,6 +7,7 @@ use crate::model::{Command, NotifyScript};
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Run, Running, Spawner};
 use crate::state::VrrpState;
+use crate::state::lvs::LvsNotification;
 use crate::state::notify::{Notification, NotifyKind, Subject};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -88,34 +89,65 @@ impl Notifier {
     /// Runs the scripts of a notification, in its turn.
     pub fn notify(&mut self, notification: &Notification) {
         let runs = self.runs(notification);
+        let lower_priority = notification.kind == NotifyKind::MasterRxLowerPriority;
+        self.enqueue(
+            &notification.subject,
+            what(notification.kind),
+            runs,
+            lower_priority,
+        );
+    }
+
+    /// Runs the script for a virtual or a real server, in its turn.
+    pub fn notify_lvs(&mut self, notification: &LvsNotification) {
+        let Some(script) = notification.script.as_ref().filter(|script| !script.disabled) else {
+            return;
+        };
+        let run = Run::command(script, &[], self.groups.get(script.identity));
+        let name = match &notification.real {
+            Some(real) => format!("{real} of {}", notification.server),
+            None => notification.server.clone(),
+        };
+        let what = if notification.up { "UP" } else { "DOWN" };
+        self.enqueue(
+            &Subject::Lvs(name.into()),
+            what,
+            vec![(program(script), run)],
+            false,
+        );
+    }
+
+    fn enqueue(
+        &mut self,
+        subject: &Subject,
+        what: &'static str,
+        runs: Vec<(String, Run)>,
+        lower_priority: bool,
+    ) {
         if runs.is_empty() {
             return;
         }
-        let queue = self
-            .subjects
-            .entry(notification.subject.clone())
-            .or_insert_with(|| {
-                let (changes, waiting) = mpsc::channel(QUEUE);
-                let worker = Worker {
-                    name: name(&notification.subject),
-                    spawner: self.spawner.clone(),
-                    stopping: self.stopping.subscribe(),
-                    running: JoinSet::new(),
-                    told: "",
-                };
-                tokio::spawn(worker.run(waiting));
-                Queue {
-                    changes,
-                    lower_priority: Arc::default(),
-                }
-            });
-        let lower_priority = notification.kind == NotifyKind::MasterRxLowerPriority;
+        let queue = self.subjects.entry(subject.clone()).or_insert_with(|| {
+            let (changes, waiting) = mpsc::channel(QUEUE);
+            let worker = Worker {
+                name: name(subject),
+                spawner: self.spawner.clone(),
+                stopping: self.stopping.subscribe(),
+                running: JoinSet::new(),
+                told: "",
+            };
+            tokio::spawn(worker.run(waiting));
+            Queue {
+                changes,
+                lower_priority: Arc::default(),
+            }
+        });
         if lower_priority && queue.lower_priority.swap(true, Ordering::Relaxed) {
             return;
         }
         self.open.fetch_add(1, Ordering::Relaxed);
         let change = Change {
-            what: what(notification.kind),
+            what,
             runs,
             _open: Open {
                 count: self.open.clone(),
@@ -124,7 +156,7 @@ impl Notifier {
             },
         };
         if queue.changes.try_send(change).is_err() {
-            let name = name(&notification.subject);
+            let name = name(subject);
             warn!(target: "vrrp", "({name}) {QUEUE} notifications wait for their scripts - one is dropped");
         }
     }
@@ -172,11 +204,11 @@ impl Notifier {
                 if let Some(script) = &scripts.generic {
                     let (kind, name) = match &notification.subject {
                         Subject::Instance(name) => ("INSTANCE", name),
-                        Subject::Group(name) => ("GROUP", name),
+                        Subject::Group(name) | Subject::Lvs(name) => ("GROUP", name),
                     };
                     let priority = match notification.subject {
                         Subject::Instance(_) => notification.priority.to_string(),
-                        Subject::Group(_) => "0".to_owned(),
+                        Subject::Group(_) | Subject::Lvs(_) => "0".to_owned(),
                     };
                     add(script, &[kind, name, state.as_str(), &priority]);
                 }
@@ -270,7 +302,7 @@ async fn watch_script(name: &str, program: &str, mut running: Running) {
 
 fn name(subject: &Subject) -> String {
     match subject {
-        Subject::Instance(name) | Subject::Group(name) => name.to_string(),
+        Subject::Instance(name) | Subject::Group(name) | Subject::Lvs(name) => name.to_string(),
     }
 }
 

@@ -15,6 +15,18 @@ pub fn enter(name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// The namespace of the machine, whatever the daemon was moved to.
+pub const DEFAULT: &str = "/proc/1/ns/net";
+
+/// Does something in a network namespace, and comes back. Sockets opened there stay there.
+pub fn within<T>(name: &str, work: impl FnOnce() -> T) -> io::Result<T> {
+    let home = File::open("/proc/thread-self/ns/net")?;
+    enter(name)?;
+    let result = work();
+    setns(home, CloneFlags::CLONE_NEWNET)?;
+    Ok(result)
+}
+
 fn path(name: &str) -> io::Result<PathBuf> {
     match name {
         "" | "." | ".." => Err(io::ErrorKind::InvalidInput.into()),

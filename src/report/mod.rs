@@ -8,6 +8,7 @@ pub mod globals;
 pub mod interfaces;
 pub mod json;
 pub mod lines;
+pub mod lvs_lines;
 pub mod routes;
 pub mod stats;
 pub mod tracking;

@@ -1,6 +1,6 @@
 //! The load balancer: what the kernel's table is to hold, and what is told about virtual and real servers.
 
-use super::check::CheckerId;
+use super::check::{CheckerId, Standing};
 use crate::model::checker::Checker;
 use crate::model::lvs::{Method, Protocol, SchedulerFlags, VirtualServer};
 use crate::model::route::Family;
@@ -146,8 +146,8 @@ pub struct CheckerStart {
     pub real_server: String,
     /// Verdict that it starts with.
     pub up: bool,
-    /// The server is up because of it, or down: it has run before.
-    pub has_run: bool,
+    /// `weight` of the real server.
+    pub weight: u32,
 }
 
 /// Something that an operator reads about. The texts are in `report::lvs`.
@@ -380,4 +380,6 @@ pub struct ServerView {
 pub struct LvsSnapshot {
     /// In the order of the file.
     pub servers: Vec<ServerView>,
+    /// Where each checker stands.
+    pub standings: BTreeMap<CheckerId, Standing>,
 }

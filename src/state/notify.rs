@@ -11,6 +11,8 @@ pub enum Subject {
     Instance(Arc<str>),
     /// A sync group.
     Group(Arc<str>),
+    /// A virtual server, or a real server of one.
+    Lvs(Arc<str>),
 }
 
 /// What happened.

@@ -1,6 +1,7 @@
 //! What the running daemon looks like at one moment: what dumps, JSON, and status are rendered from.
 
 use super::bfd::SessionSnapshot;
+use super::lvs::LvsSnapshot;
 use super::track::ScriptResult;
 use super::{InstanceId, Interface, Statistics, VrrpState};
 use crate::model::bfd::BfdInstance;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub garp_groups: Vec<GarpGroupSnapshot>,
     /// Interfaces, by index; those that are configured but do not exist (index 0) last.
     pub interfaces: Vec<InterfaceSnapshot>,
+    /// Virtual servers, where the load balancer runs.
+    pub lvs: Option<LvsSnapshot>,
 }
 
 /// One instance.
@@ -298,6 +301,7 @@ impl Snapshot {
             bfd_sessions: Vec::new(),
             bfd_listen: None,
             garp_groups: garp_groups(&config),
+            lvs: None,
             interfaces: taken,
             config,
         }

@@ -4,6 +4,7 @@ use super::super::control::Control;
 use super::super::dumps::Dumps;
 use super::super::kernel::{self, KernelHandle};
 use super::super::late::Pressure;
+use super::super::lvs;
 use super::super::port::{self, Command, Outputs};
 use super::super::reload;
 use super::super::services::Services;
@@ -32,21 +33,33 @@ impl<'a> Supervisor<'a> {
             bfd_pid_path,
         } = running;
         let config = Arc::new(effective(options, configuration));
-        let nothing = config.instances.is_empty() && config.bfd.is_empty();
+        let nothing = config.instances.is_empty() && config.bfd.is_empty() && !lvs::is_needed(&config);
         let local_igmp = match config.globals.disable_local_igmp && !nothing {
             true => LocalIgmp::disable(),
             false => None,
         };
         let (tell, told) = unbounded_channel();
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
+        let lvs: Arc<OnceLock<lvs::Handle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
         let port = port::start(outputs(&kernel_cell, &services, &tell))?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
+            let lvs = lvs.clone();
             kernel::spawn(kernel_settings(&config, options), move |report| match report {
-                KernelReport::Interface(interface) => sockets.interface(interface),
-                KernelReport::InterfaceGone { index, name } => sockets.interface_gone(index, name),
+                KernelReport::Interface(interface) => {
+                    if let Some(lvs) = lvs.get() {
+                        lvs.interface(interface.clone());
+                    }
+                    sockets.interface(interface);
+                }
+                KernelReport::InterfaceGone { index, name } => {
+                    if let Some(lvs) = lvs.get() {
+                        lvs.interface_gone(index);
+                    }
+                    sockets.interface_gone(index, name);
+                }
                 KernelReport::Applied { instance, epoch, set } => {
                     port.send(Command::Event(Event::Applied { instance, epoch, set }));
                 }
@@ -88,6 +101,7 @@ impl<'a> Supervisor<'a> {
             told,
             tell,
             services,
+            lvs,
             control,
             dumps: Dumps::new(),
             pid_files,
@@ -120,6 +134,7 @@ impl<'a> Supervisor<'a> {
             tracing::info!(target: "parent", "Starting BFD on the VRRP thread, pid={}", std::process::id());
         }
         supervisor.serve(true).await;
+        supervisor.balance();
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
         Ok(supervisor)

@@ -151,6 +151,9 @@ impl Supervisor<'_> {
             return;
         }
         tracing::info!(target: "vrrp", "Reloading");
+        if self.lvs.get().is_some() {
+            tracing::info!(target: "checkers", "Reloading");
+        }
         let warnings = reading
             .diagnostics
             .iter()
@@ -172,6 +175,7 @@ impl Supervisor<'_> {
         }
         self.keep_bfd_pid_file();
         self.serve(false).await;
+        self.balance();
         self.apply(plan, false);
     }
 

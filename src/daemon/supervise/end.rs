@@ -1,5 +1,6 @@
 //! Stop, in order.
 
+use super::super::lvs;
 use super::super::port::Command;
 use super::{Supervisor, Told};
 use crate::state::kernel::KernelRequest;
@@ -17,6 +18,7 @@ impl Supervisor<'_> {
         self.port.send(Command::Stop { keep, done });
         let _ = finished.recv_timeout(Duration::from_secs(2));
         self.kernel.send(KernelRequest::Stop { keep });
+        let balancer = self.lvs.get().map(lvs::Handle::stop);
         let limit = self.config.globals.child_wait_time;
         let kernel_stopped = async {
             while let Some(told) = self.told.recv().await {
@@ -27,6 +29,11 @@ impl Supervisor<'_> {
         };
         if tokio::time::timeout(limit, kernel_stopped).await.is_err() {
             tracing::warn!(target: "parent", "vrrp process failed to die - forcing termination");
+        }
+        if let Some(stopped) = balancer
+            && tokio::time::timeout(limit, stopped).await.is_err()
+        {
+            tracing::warn!(target: "parent", "checker process failed to die - forcing termination");
         }
         if let Some(services) = self.services.get() {
             services.stop().await;

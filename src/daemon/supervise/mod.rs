@@ -6,6 +6,7 @@ use super::dumps::Dumps;
 use super::kernel::KernelHandle;
 use super::late::{Lateness, Pressure};
 use super::logging::Log;
+use super::lvs;
 use super::port::{Command, Handle, Taken};
 use super::services::{self, Services};
 use super::snapshot;
@@ -29,6 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+mod balance;
 mod begin;
 mod bfd;
 mod change;
@@ -106,6 +108,7 @@ struct Supervisor<'a> {
     told: UnboundedReceiver<Told>,
     tell: UnboundedSender<Told>,
     services: Arc<OnceLock<Services>>,
+    lvs: Arc<OnceLock<lvs::Handle>>,
     control: Option<Control>,
     dumps: Dumps,
     pid_files: Vec<PidFile>,
@@ -179,11 +182,13 @@ impl<'a> Supervisor<'a> {
             Told::Applied => self.applied().await,
             Told::Read(reading) => self.take(*reading).await,
             Told::State(instance, state) => {
+                self.tell_lvs(&instance, state);
                 self.states.insert(instance, state);
                 // Many at once make one line.
                 while let Ok(told) = self.told.try_recv() {
                     match told {
                         Told::State(instance, state) => {
+                            self.tell_lvs(&instance, state);
                             self.states.insert(instance, state);
                         }
                         other => {
@@ -283,6 +288,7 @@ impl<'a> Supervisor<'a> {
         let (config, running) = (self.config.clone(), self.running.clone());
         let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
         let services = self.services.clone();
+        let lvs = self.lvs.get().map(lvs::Handle::snapshot);
         let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
             let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
                 tracing::error!(target: "vrrp", "no snapshot: the VRRP thread does not answer");
@@ -296,6 +302,7 @@ impl<'a> Supervisor<'a> {
                 snapshot.processes = services.processes();
             }
             bfd::put_sessions(&mut snapshot, &sessions);
+            snapshot.lvs = lvs.and_then(|lvs| lvs.recv_timeout(Duration::from_secs(10)).ok());
             write(&dumps, &snapshot);
         });
         if let Err(error) = writer {

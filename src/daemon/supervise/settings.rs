@@ -19,6 +19,10 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
         configuration.instances.clear();
         configuration.sync_groups.clear();
     }
+    if !options.checkers {
+        configuration.lvs.servers.clear();
+        configuration.globals.lvs_sync_daemon = None;
+    }
     link_watch::limit(&mut configuration);
     if !options.bfd {
         configuration.bfd.clear();

@@ -2,6 +2,8 @@
 //! daemons that synchronize connections.
 
 mod attributes;
+pub mod errors;
+pub mod keeper;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,106 @@
+//! The load balancer's thread: it decides, runs the checkers, and keeps the kernel's table. It shares nothing
+//! with the VRRP thread, and what it does takes no time from it.
+
+mod sync;
+mod thread;
+
+use super::services::Services;
+use crate::model::Configuration;
+use crate::process::privileges::ScriptGroups;
+use crate::state::lvs::LvsSnapshot;
+use crate::state::{Interface, VrrpState};
+use std::io;
+use std::sync::{Arc, mpsc};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+/// A handle to the thread. Nothing here blocks.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    orders: UnboundedSender<Order>,
+}
+
+/// A configuration that comes into force.
+#[derive(Debug)]
+pub struct Change {
+    /// All of it.
+    pub config: Arc<Configuration>,
+    /// Who tells others and starts scripts.
+    pub services: Option<Services>,
+    /// Groups of the users that scripts run as.
+    pub groups: ScriptGroups,
+    /// `--dont-release-ipvs`.
+    pub keep: bool,
+}
+
+#[derive(Debug)]
+enum Order {
+    Configure(Box<Change>),
+    Interface(Arc<Interface>),
+    InterfaceGone(u32),
+    Instance(Arc<str>, VrrpState),
+    Snapshot(mpsc::Sender<LvsSnapshot>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Whether a configuration has work for this thread.
+pub fn is_needed(config: &Configuration) -> bool {
+    !config.lvs.servers.is_empty() || config.globals.lvs_sync_daemon.is_some()
+}
+
+impl Handle {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Handle> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (orders, waiting) = unbounded_channel();
+        std::thread::Builder::new()
+            .name("lvs".to_owned())
+            .spawn(move || {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, thread::Thread::new().run(waiting));
+            })?;
+        Ok(Handle { orders })
+    }
+
+    /// Takes a configuration, at start or at a reload.
+    pub fn configure(&self, change: Change) {
+        self.send(Order::Configure(Box::new(change)));
+    }
+
+    /// An interface is there or has changed.
+    pub fn interface(&self, interface: Arc<Interface>) {
+        self.send(Order::Interface(interface));
+    }
+
+    /// An interface is gone.
+    pub fn interface_gone(&self, index: u32) {
+        self.send(Order::InterfaceGone(index));
+    }
+
+    /// A VRRP instance has a new state.
+    pub fn instance(&self, name: Arc<str>, state: VrrpState) {
+        self.send(Order::Instance(name, state));
+    }
+
+    /// Everything as it is now.
+    pub fn snapshot(&self) -> mpsc::Receiver<LvsSnapshot> {
+        let (reply, answer) = mpsc::channel();
+        self.send(Order::Snapshot(reply));
+        answer
+    }
+
+    /// Ends the checks and gives the kernel's table back as the configuration says; the answer comes when that
+    /// is done and told.
+    pub fn stop(&self) -> oneshot::Receiver<()> {
+        let (done, end) = oneshot::channel();
+        self.send(Order::Stop(done));
+        end
+    }
+
+    fn send(&self, order: Order) {
+        // The thread ends after Stop only: nobody is left to be told.
+        let _ = self.orders.send(order);
+    }
+}

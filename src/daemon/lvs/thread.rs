@@ -1,0 +1,409 @@
+//! What the thread does.
+
+use super::{Change, Order, sync};
+use crate::checkers::{self, Feed, Job, Means};
+use crate::daemon::services::Services;
+use crate::lvs::{Lvs, LvsSettings, LvsStop};
+use crate::model::Configuration;
+use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
+use crate::net::ipvs::keeper::Keeper;
+use crate::process::namespace;
+use crate::process::privileges::ScriptGroups;
+use crate::process::spawner::Run;
+use crate::report::lvs_lines;
+use crate::state::check::{CheckReport, CheckerId, Standing};
+use crate::state::lvs::{CheckerStart, LvsEffect, LvsSnapshot, Operation};
+use crate::state::{Interface, VrrpState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+/// The kernel's table is read back this often.
+const ROUND: Duration = Duration::from_secs(5);
+/// Without IPVS it is looked for this often.
+const LOOK: Duration = Duration::from_secs(30);
+/// A round may take this part of the time: a large table is read less often.
+const SHARE: u32 = 100;
+/// The module is loaded within this.
+const LOADING: Duration = Duration::from_secs(10);
+/// Verdicts that are taken in one turn.
+const TURN: usize = 256;
+
+pub(super) struct Thread {
+    lvs: Lvs,
+    keeper: Keeper,
+    config: Arc<Configuration>,
+    services: Option<Services>,
+    groups: ScriptGroups,
+    keep: bool,
+    started: bool,
+    running: BTreeMap<CheckerId, Running>,
+    reports: UnboundedSender<CheckReport>,
+    heard: Option<UnboundedReceiver<CheckReport>>,
+    interfaces: BTreeMap<u32, Vec<IpAddr>>,
+    states: BTreeMap<Arc<str>, VrrpState>,
+    /// The kernel's timeouts before ours.
+    timeouts: Option<LvsTimeouts>,
+    /// Told that there is no IPVS.
+    without: bool,
+}
+
+struct Running {
+    /// `None`: suspended.
+    task: Option<AbortHandle>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+impl Thread {
+    pub fn new() -> Thread {
+        let (reports, heard) = unbounded_channel();
+        Thread {
+            lvs: Lvs::default(),
+            keeper: Keeper::default(),
+            config: Arc::default(),
+            services: None,
+            groups: ScriptGroups::default(),
+            keep: false,
+            started: false,
+            running: BTreeMap::new(),
+            reports,
+            heard: Some(heard),
+            interfaces: BTreeMap::new(),
+            states: BTreeMap::new(),
+            timeouts: None,
+            without: false,
+        }
+    }
+
+    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        let Some(mut heard) = self.heard.take() else {
+            return;
+        };
+        let mut look = Instant::now() + ROUND;
+        let mut spent = Duration::ZERO;
+        let mut verdicts = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    None => return,
+                    Some(Order::Stop(done)) => {
+                        self.stop();
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(order) => {
+                        let configured = matches!(order, Order::Configure(_));
+                        self.order(order).await;
+                        if configured && self.keeper.ipvs().is_some() {
+                            // What a predecessor left is looked for at once.
+                            look = Instant::now();
+                        }
+                    }
+                },
+                _ = heard.recv_many(&mut verdicts, TURN) => {
+                    let mut effects = Vec::new();
+                    for report in verdicts.drain(..) {
+                        self.lvs.report(&report, &mut effects);
+                    }
+                    self.perform(effects);
+                }
+                () = sleep_until(look) => {
+                    if self.keeper.ipvs().is_none() {
+                        self.open().await;
+                        look = Instant::now() + if self.keeper.ipvs().is_some() { Duration::ZERO } else { LOOK };
+                        continue;
+                    }
+                    let begun = std::time::Instant::now();
+                    let done = self.keeper.check();
+                    spent += begun.elapsed();
+                    look = Instant::now();
+                    if done {
+                        look += ROUND.max(std::mem::take(&mut spent) * SHARE);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn order(&mut self, order: Order) {
+        match order {
+            Order::Configure(change) => self.configure(*change).await,
+            Order::Interface(interface) => self.interface(&interface),
+            Order::InterfaceGone(index) => {
+                self.interfaces.remove(&index);
+                self.addresses();
+            }
+            Order::Instance(name, state) => {
+                self.states.insert(name, state);
+                self.sync_daemons();
+            }
+            Order::Snapshot(reply) => {
+                let _ = reply.send(self.snapshot());
+            }
+            Order::Stop(_) => {}
+        }
+    }
+
+    async fn configure(&mut self, change: Change) {
+        let before = std::mem::replace(&mut self.config, change.config);
+        self.services = change.services;
+        self.groups = change.groups;
+        self.keep = change.keep;
+        let again = self.started;
+        info!(target: "checkers", "{} ipvs", if again { "Reinitializing" } else { "Initializing" });
+        if self.keeper.ipvs().is_none() {
+            self.open().await;
+        }
+        if !again
+            && self.config.globals.lvs_flush
+            && let Some(ipvs) = self.keeper.ipvs()
+            && let Err(problem) = ipvs.flush()
+        {
+            error!(target: "checkers", "lvs_flush: the table of IPVS cannot be emptied: {problem}");
+        }
+        if !again || before.globals.lvs_timeouts != self.config.globals.lvs_timeouts {
+            self.set_timeouts();
+        }
+        self.started = true;
+        self.sync_daemons();
+        let mut effects = Vec::new();
+        let settings = LvsSettings {
+            init_notifies: self.config.globals.rs_init_notifies,
+        };
+        self.lvs.configure(&self.config.lvs, settings, &mut effects);
+        self.perform(effects);
+        info!(target: "checkers", "Activating BFD healthchecker");
+    }
+
+    /// Opens IPVS; loads its module where it is missing.
+    async fn open(&mut self) {
+        let mut opened = self.try_open();
+        if missing(&opened) && !self.without {
+            self.load_module().await;
+            opened = self.try_open();
+        }
+        match opened {
+            Ok(()) => {
+                if std::mem::take(&mut self.without) {
+                    info!(target: "checkers", "IPVS is there now: the virtual servers are set up");
+                    self.set_timeouts();
+                    self.sync_daemons();
+                }
+            }
+            Err(_) if self.without => {}
+            Err(problem) => {
+                self.without = true;
+                if missing(&Err(io::Error::from_raw_os_error(
+                    problem.raw_os_error().unwrap_or(0),
+                ))) {
+                    error!(target: "checkers", "IPVS: Can't initialize ipvs: Protocol not available");
+                    error!(
+                        target: "checkers",
+                        "The kernel has no IPVS: the module ip_vs is not loaded and could not be loaded. Load it with \
+                         `modprobe ip_vs`, or build or install a kernel that has it. Real servers are checked all the \
+                         same, and VRRP is not affected; the virtual servers are set up when IPVS is there"
+                    );
+                } else {
+                    error!(target: "checkers", "IPVS: Can't initialize ipvs: {problem}");
+                }
+            }
+        }
+    }
+
+    fn try_open(&mut self) -> io::Result<()> {
+        let buffer = self.config.globals.netlink_buffers.lvs_command;
+        let keeper = &mut self.keeper;
+        match &self.config.globals.net_namespace_ipvs {
+            None => keeper.open(buffer),
+            Some(name) => {
+                let name = name.as_deref().unwrap_or(namespace::DEFAULT);
+                namespace::within(name, || keeper.open(buffer))?
+            }
+        }
+    }
+
+    async fn load_module(&self) {
+        let Some(services) = &self.services else {
+            return;
+        };
+        let run = Run {
+            argv: vec!["/sbin/modprobe".into(), "-q".into(), "ip_vs".into()],
+            groups: vec![0],
+            limit: Some(LOADING),
+            ..Run::default()
+        };
+        services.spawner().run(run).wait().await;
+    }
+
+    fn set_timeouts(&mut self) {
+        let wanted = self.config.globals.lvs_timeouts;
+        let Some(ipvs) = self.keeper.ipvs() else {
+            return;
+        };
+        if wanted == LvsTimeouts::default() && self.timeouts.is_none() {
+            return;
+        }
+        if self.timeouts.is_none() {
+            self.timeouts = ipvs.timeouts().ok();
+        }
+        // What the file does not set any more goes back to what it was.
+        let before = self.timeouts.unwrap_or_default();
+        let timeouts = LvsTimeouts {
+            tcp: wanted.tcp.or(before.tcp),
+            tcp_fin: wanted.tcp_fin.or(before.tcp_fin),
+            udp: wanted.udp.or(before.udp),
+        };
+        if let Err(problem) = ipvs.set_timeouts(&timeouts) {
+            error!(target: "checkers", "lvs_timeouts cannot be set: {problem}");
+        }
+    }
+
+    fn sync_daemons(&mut self) {
+        if self.config.globals.lvs_sync_daemon.is_none() && !self.started {
+            return;
+        }
+        let wanted = sync::wanted(&self.config, |name| self.states.get(name).copied());
+        if let Some(ipvs) = self.keeper.ipvs()
+            && let Err(problem) = sync::apply(ipvs, &wanted)
+        {
+            error!(target: "checkers", "lvs_sync_daemon: {problem}");
+        }
+    }
+
+    fn interface(&mut self, interface: &Interface) {
+        let addresses: Vec<IpAddr> = interface.addresses.iter().map(|a| a.address).collect();
+        if self.interfaces.get(&interface.index) != Some(&addresses) {
+            self.interfaces.insert(interface.index, addresses);
+            self.addresses();
+        }
+    }
+
+    fn addresses(&mut self) {
+        let local: BTreeSet<IpAddr> = self.interfaces.values().flatten().copied().collect();
+        let mut effects = Vec::new();
+        self.lvs.addresses(local, &mut effects);
+        self.perform(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<LvsEffect>) {
+        let mut operations: Vec<Operation> = Vec::new();
+        for effect in effects {
+            match effect {
+                LvsEffect::Kernel(operation) => operations.push(operation),
+                LvsEffect::Notice(notice) => lvs_lines::log(&notice),
+                LvsEffect::Notify(notification) => {
+                    // The table is as the script is told.
+                    self.keeper.apply(std::mem::take(&mut operations));
+                    if let Some(services) = &self.services {
+                        services.notify_lvs(notification);
+                    }
+                }
+                LvsEffect::Start(start) => self.start(start),
+                LvsEffect::Stop(id) => self.end(id),
+            }
+        }
+        self.keeper.apply(operations);
+        self.forget();
+    }
+
+    fn start(&mut self, start: CheckerStart) {
+        let standing = match self.running.get(&start.id) {
+            Some(suspended) => suspended.standing.clone(),
+            None => Arc::new(Mutex::new(Standing::new(start.up))),
+        };
+        let job = Job {
+            id: start.id,
+            log_all_failures: self.config.globals.checker_log_all_failures || start.checker.log_all_failures,
+            checker: start.checker,
+            virtual_server: start.virtual_server,
+            real_server: start.real_server,
+            weight: start.weight,
+            standing: standing.clone(),
+            means: Means {
+                spawner: self.services.as_ref().map(Services::spawner),
+                groups: self.groups.clone(),
+            },
+            feed: Feed::None,
+        };
+        let task = checkers::start(job, self.reports.clone());
+        self.running.insert(
+            start.id,
+            Running {
+                task: Some(task),
+                standing,
+            },
+        );
+    }
+
+    fn end(&mut self, id: CheckerId) {
+        if let Some(running) = self.running.get_mut(&id)
+            && let Some(task) = running.task.take()
+        {
+            task.abort();
+        }
+    }
+
+    /// Checkers that ended for good; those that are suspended keep where they stand.
+    fn forget(&mut self) {
+        let lvs = &self.lvs;
+        self.running
+            .retain(|id, running| running.task.is_some() || lvs.has_checker(*id));
+    }
+
+    fn snapshot(&self) -> LvsSnapshot {
+        let standing = |running: &Running| {
+            running
+                .standing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        LvsSnapshot {
+            standings: self.running.iter().map(|(id, r)| (*id, standing(r))).collect(),
+            ..self.lvs.snapshot()
+        }
+    }
+
+    fn stop(&mut self) {
+        let flush = self.config.globals.lvs_flush_on_stop;
+        let how = match flush {
+            _ if self.keep => LvsStop::Leave,
+            LvsFlushOnStop::All => LvsStop::Leave,
+            LvsFlushOnStop::VirtualServers => LvsStop::RemoveQuietly,
+            LvsFlushOnStop::No => LvsStop::Remove,
+        };
+        let mut effects = Vec::new();
+        self.lvs.stop(how, &mut effects);
+        self.perform(effects);
+        let timeouts = self.timeouts.take();
+        let daemons = self.config.globals.lvs_sync_daemon.is_some();
+        let Some(ipvs) = self.keeper.ipvs() else {
+            return;
+        };
+        if flush == LvsFlushOnStop::All
+            && !self.keep
+            && let Err(problem) = ipvs.flush()
+        {
+            error!(target: "checkers", "lvs_flush_on_stop: the table of IPVS cannot be emptied: {problem}");
+        }
+        if let Some(timeouts) = timeouts
+            && let Err(problem) = ipvs.set_timeouts(&timeouts)
+        {
+            warn!(target: "checkers", "the timeouts of IPVS cannot be put back: {problem}");
+        }
+        if daemons && let Err(problem) = sync::apply(ipvs, &[]) {
+            warn!(target: "checkers", "lvs_sync_daemon: {problem}");
+        }
+    }
+}
+
+fn missing(opened: &io::Result<()>) -> bool {
+    matches!(opened, Err(problem) if problem.raw_os_error() == Some(libc::ENOENT))
+}

@@ -1,0 +1,45 @@
+//! The load balancer's thread, seen from the main thread.
+
+use super::super::lvs;
+use super::super::services::script_groups;
+use super::Supervisor;
+use crate::state::VrrpState;
+use std::sync::Arc;
+
+impl Supervisor<'_> {
+    /// Gives the configuration to the load balancer, which is started when there is something for it.
+    pub(super) fn balance(&self) {
+        if self.lvs.get().is_none() && lvs::is_needed(&self.config) {
+            match lvs::Handle::start() {
+                Ok(handle) => {
+                    tracing::info!(target: "parent", "Starting Healthcheck thread, pid={}", std::process::id());
+                    // First, so that no report of an interface is lost meanwhile.
+                    drop(self.lvs.set(handle.clone()));
+                    for seen in self.sockets.interfaces() {
+                        handle.interface(seen.interface);
+                    }
+                    for (instance, state) in &self.states {
+                        handle.instance(instance.clone(), *state);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(target: "parent", "no virtual server works: cannot start their thread: {error}");
+                }
+            }
+        }
+        if let Some(lvs) = self.lvs.get() {
+            lvs.configure(lvs::Change {
+                config: self.config.clone(),
+                services: self.services().cloned(),
+                groups: script_groups(&self.config),
+                keep: self.options.keep_ipvs,
+            });
+        }
+    }
+
+    pub(super) fn tell_lvs(&self, instance: &Arc<str>, state: VrrpState) {
+        if let Some(lvs) = self.lvs.get() {
+            lvs.instance(instance.clone(), state);
+        }
+    }
+}
