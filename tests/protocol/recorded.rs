@@ -128,6 +128,7 @@ fn fifo(effects: &Effects) -> Vec<String> {
         let (kind, name) = match &n.subject {
             Subject::Instance(name) => ("INSTANCE", name),
             Subject::Group(name) => ("GROUP", name),
+            Subject::Lvs(name) => ("LVS", name),
         };
         let state = match n.kind {
             NotifyKind::State(state) => state.as_str().to_owned(),
