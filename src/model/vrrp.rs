@@ -226,8 +226,8 @@ pub struct Instance {
     pub unicast_fault_no_peer: bool,
     /// `check_unicast_src`, also set by a peer's TTL limits.
     pub check_unicast_source: bool,
-    /// `unicast_ttl`; 255 by default.
-    pub unicast_ttl: u8,
+    /// `unicast_ttl`; 255 by default, and 64 over IPv6.
+    pub unicast_ttl: Option<u8>,
     /// `old_unicast_checksum`.
     pub unicast_checksum: UnicastChecksum,
     /// `v3_checksum_as_v2`.

@@ -413,7 +413,7 @@ fn unicast(text: &mut Text, config: &Instance) {
     if !config.unicast {
         return;
     }
-    line!(text, "   Unicast TTL = {}", config.unicast_ttl);
+    line!(text, "   Unicast TTL = {}", config.unicast_ttl.unwrap_or(255));
     line!(
         text,
         "   Check unicast src : {}",

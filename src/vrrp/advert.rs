@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// TTL and hop limit of multicast adverts (RFC 9568 5.1.1.3).
 const TTL: u8 = 255;
+/// Hop limit of IPv6 adverts to peers where none is given: keepalived leaves it to the kernel, whose default it is.
+const UNICAST_HOP_LIMIT: u8 = 64;
 
 /// One advert of an instance, as datagrams: one to the group, or one to each peer.
 #[derive(Debug, Clone, Default)]
@@ -167,7 +169,9 @@ fn build(config: &Instance, source: IpAddr, old_checksum: bool, priority: u8) ->
     let same_family = |address: &IpAddr| address.is_ipv4() == source.is_ipv4();
     if config.unicast {
         let peers = config.peers.iter().map(|peer| peer.address).filter(same_family);
-        peers.map(|peer| one(peer, config.unicast_ttl)).collect()
+        let default = if ipv6 { UNICAST_HOP_LIMIT } else { TTL };
+        let ttl = config.unicast_ttl.unwrap_or(default);
+        peers.map(|peer| one(peer, ttl)).collect()
     } else {
         Some(config.multicast_group)
             .into_iter()

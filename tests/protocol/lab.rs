@@ -111,7 +111,7 @@ pub fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
         peers: Vec::new(),
         unicast_fault_no_peer: false,
         check_unicast_source: false,
-        unicast_ttl: 255,
+        unicast_ttl: None,
         unicast_checksum: UnicastChecksum::Auto,
         v3_checksum_as_v2: false,
         skip_check_adv_addr: false,

@@ -1,6 +1,6 @@
 //! What keepalived sent and logged, and what ours makes of the same configuration.
 
-use crate::lab::{MS, S, Solo, advert_of, at, group_config, instance, interface, lines, vip};
+use crate::lab::{MS, S, Solo, advert_of, at, group_config, instance, instance6, interface, lines, vip};
 use keepalived_rs::model::secret::Password;
 use keepalived_rs::model::vrrp::{Authentication, InitialState, Instance, UnicastPeer, Version};
 use keepalived_rs::state::notify::{NotifyKind, Subject};
@@ -100,7 +100,7 @@ fn one_datagram_for_each_peer() {
     let mut config = instance("U3", 63, 150);
     config.version = Version::V3;
     config.unicast = true;
-    config.unicast_ttl = 64;
+    config.unicast_ttl = Some(64);
     config.source = Some(IpAddr::from([192, 0, 2, 1]));
     let peer = |host: u8| UnicastPeer {
         address: IpAddr::from([192, 0, 2, host]),
@@ -116,6 +116,35 @@ fn one_datagram_for_each_peer() {
     assert_eq!((a[8], b[8]), (64, 64));
     assert_eq!((&a[20..26], &a[28..]), (&b[20..26], &b[28..]));
     assert_ne!(a[26..28], b[26..28]);
+}
+
+/// 255 to a group and over IPv4; keepalived leaves IPv6 adverts to peers to the kernel, whose default is 64.
+#[test]
+fn ttl_and_hop_limit() {
+    let ttl = |ipv6: bool, given: Option<Option<u8>>| {
+        let (mut config, peer): (Instance, IpAddr) = if ipv6 {
+            (
+                instance6("U", 63, 150),
+                IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 9]),
+            )
+        } else {
+            (instance("U", 63, 150), IpAddr::from([192, 0, 2, 9]))
+        };
+        if let Some(ttl) = given {
+            config.unicast = true;
+            config.unicast_ttl = ttl;
+            config.peers = vec![UnicastPeer {
+                address: peer,
+                min_ttl: 0,
+                max_ttl: 255,
+            }];
+        }
+        let mut solo = Solo::start(group_config(1, &[config]));
+        solo.group.advert(InstanceId(63), 150)[0].ttl
+    };
+    assert_eq!([ttl(false, None), ttl(true, None)], [255, 255]);
+    assert_eq!([ttl(false, Some(None)), ttl(true, Some(None))], [255, 64]);
+    assert_eq!([ttl(false, Some(Some(9))), ttl(true, Some(Some(9)))], [9, 9]);
 }
 
 /// Words of what is told others, as keepalived writes them to a FIFO.

@@ -339,7 +339,7 @@ fn unicast(host: u8, priority: u8) -> keepalived_rs::model::Instance {
         min_ttl: 60,
         max_ttl: 64,
     }];
-    config.unicast_ttl = 64;
+    config.unicast_ttl = Some(64);
     config
 }
 

@@ -320,7 +320,7 @@ fn inherit(draft: &mut Draft, context: &Context) {
         .unwrap_or(globals.higher_prio_send_advert);
     instance.owner_ignore_adverts = given.owner_ignore_adverts.unwrap_or(globals.owner_ignore_adverts);
     instance.check_unicast_source |= globals.check_unicast_source;
-    instance.unicast_ttl = given.unicast_ttl.unwrap_or(255);
+    instance.unicast_ttl = given.unicast_ttl;
     instance.smtp_alert = given
         .smtp_alert
         .or(globals.smtp_alert_vrrp)
