@@ -29,6 +29,7 @@ pub mod lexer;
 pub mod line;
 pub mod memory;
 pub mod number;
+mod own;
 pub mod pattern;
 pub mod preprocess;
 pub mod read;
@@ -131,6 +132,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     let mut diagnostics = Diagnostics::default();
     let mut configuration = Configuration::default();
     let mut later = Vec::new();
+    own::read(host, &mut configuration.globals, &mut diagnostics);
     let seed = options.random_seed.unwrap_or_else(|| host.random());
     let mut preprocessor =
         Preprocessor::new(host, &options.file, &config_id, options.all_config, seed, false);

@@ -9,7 +9,8 @@ use crate::net::channel::Channel;
 use crate::net::desired::{Desired, Outcome};
 use crate::net::firewall::Firewall;
 use crate::net::links::{Change, Table};
-use crate::net::monitor::{Monitor, Seen, suspect};
+use crate::net::monitor::{Monitor, Seen};
+use crate::net::object_monitor::ObjectMonitor;
 use crate::net::objects::{self, Key, Object};
 use crate::net::virtual_links::{self, VirtualLinks};
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
@@ -25,10 +26,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tracing::{debug, error, info};
 
+mod loss;
+
+use loss::Suspects;
+
 /// Requests of one send: about a millisecond of the kernel's time.
 const SLICE: usize = 64;
-/// When links and addresses cannot be read, they are read again after this, nanoseconds.
-const READ_AGAIN: u64 = 100_000_000;
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
 const MOST_ANNOUNCES: usize = 4096;
 
@@ -135,12 +138,13 @@ pub fn spawn(
         replaced: Vec::new(),
         desired: Desired::default(),
         carriers: Carriers::default(),
+        objects: ObjectMonitor::default(),
+        suspects: Suspects::default(),
         settings: KernelSettings::default(),
         promoted: BTreeMap::new(),
         registered: BTreeSet::new(),
         changed: BTreeSet::new(),
         stopping: None,
-        read_again: None,
     };
     kernel.configure(settings);
     let thread = std::thread::Builder::new()
@@ -171,6 +175,8 @@ struct Kernel {
     desired: Desired,
     /// What is believed of links.
     carriers: Carriers,
+    objects: ObjectMonitor,
+    suspects: Suspects,
     settings: KernelSettings,
     /// Interfaces of which promote_secondaries was set, and what it was.
     promoted: BTreeMap<String, String>,
@@ -180,8 +186,6 @@ struct Kernel {
     changed: BTreeSet<u32>,
     /// Stop was ordered; keep the addresses?
     stopping: Option<bool>,
-    /// News were lost, and could not be made good for yet.
-    read_again: Option<u64>,
 }
 
 impl Kernel {
@@ -192,9 +196,6 @@ impl Kernel {
             self.waker.clear();
             self.take_orders();
             let more = self.look();
-            if self.read_again.is_some_and(|at| at <= clock::monotonic()) {
-                self.resynchronize(false);
-            }
             let worked = self.slice();
             self.look_at_links();
             if worked || more {
@@ -224,13 +225,18 @@ impl Kernel {
             self.desired.deadline(),
             self.virtual_links.deadline(),
             self.carriers.deadline(),
-            self.read_again,
         ]
         .into_iter()
         .flatten()
         .min();
         let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(clock::monotonic())));
-        poll::readable(&[self.waker.as_fd(), self.monitor.as_fd()], timeout)?;
+        let sockets = [
+            Some(self.waker.as_fd()),
+            Some(self.monitor.as_fd()),
+            self.objects.descriptor(),
+        ];
+        let sockets: Vec<_> = sockets.into_iter().flatten().collect();
+        poll::readable(&sockets, timeout)?;
         Ok(())
     }
 
@@ -272,6 +278,7 @@ impl Kernel {
                 }
                 self.channel_lines(&instances);
                 self.desired.configure(instances, clean, &self.table, &mut out);
+                self.watch_objects();
                 self.set_promote_secondaries(self.desired.promote_secondaries());
                 self.report_changed();
                 self.carry_out(out);
@@ -354,6 +361,7 @@ impl Kernel {
             self.changed
                 .extend(self.table.iter().map(|interface| interface.index));
         }
+        self.desired.set_give_up(settings.give_up);
         self.settings = settings;
     }
 
@@ -426,7 +434,7 @@ impl Kernel {
 
     /// Looks at the monitor; true when more is waiting.
     fn look(&mut self) -> bool {
-        let mut more = self.take_in();
+        let mut more = self.take_in() | self.take_in_objects();
         if std::mem::take(&mut self.virtual_down) {
             // The kernel says first that an interface that is deleted is down: wait for the rest of it.
             self.virtual_links.settle(&mut self.channel);
@@ -597,33 +605,13 @@ impl Kernel {
         } else if lost.is_some() {
             debug!(target: "vrrp", "Netlink reflector reports IP {text} {what} {name}");
         }
-        if let Some(((instance, delay), port)) = lost {
-            self.lost_line(instance, &key, port, delay);
+        if let Some((loss, port)) = lost {
+            self.take_loss(loss, &key, port, false);
         }
         // Our own changes are no news.
         if !self.desired.is_configured(&key) {
             self.changed.insert(index);
         }
-    }
-
-    fn lost_line(&self, instance: crate::state::InstanceId, key: &Key, port: u32, delay: u64) {
-        // An address that went along with one that we removed ourselves.
-        if port == self.channel.port() {
-            return;
-        }
-        let who = suspect(port);
-        let name = self.desired.name(instance).unwrap_or_default();
-        let when = match delay {
-            0 => "putting it back".to_owned(),
-            delay => format!("putting it back in {:.1} s", delay as f64 / 1e9),
-        };
-        let what = match key {
-            Key::Address {
-                interface, address, ..
-            } => format!("{address} was removed from {interface}"),
-            other => format!("{other} was removed"),
-        };
-        info!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) {what} {who}; {when}");
     }
 
     fn report_changed(&mut self) {
@@ -655,11 +643,9 @@ impl Kernel {
             Ok(table) => table,
             Err(error) => {
                 error!(target: "vrrp", "netlink: cannot read links and addresses: {error}; trying again");
-                self.read_again = Some(clock::monotonic().saturating_add(READ_AGAIN));
                 return;
             }
         };
-        self.read_again = None;
         let before = std::mem::replace(&mut self.table, table);
         for old in before.iter() {
             if self.table.get(old.index).is_none_or(|new| new.name != old.name) {
@@ -674,8 +660,8 @@ impl Kernel {
         }
         for key in self.desired.resynchronize(&self.table) {
             let up = self.table.iter().any(|link| link.is_up() && key.uses(&link.name));
-            if let Some((instance, delay)) = self.desired.lost(&key, clock::monotonic(), up) {
-                self.lost_line(instance, &key, 0, delay);
+            if let Some(loss) = self.desired.lost(&key, clock::monotonic(), up) {
+                self.take_loss(loss, &key, 0, false);
             }
         }
         let came_up = |new: &&Interface| {

@@ -5,9 +5,21 @@ use super::vrrp::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+/// What a master does when another program removes an address, a route or a rule of its.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenRemoved {
+    /// Puts it back and stays master.
+    #[default]
+    Restore,
+    /// keepalived's way: gives up, and takes over again if nobody else does.
+    Release,
+}
+
 /// Global settings. A field's comment names the keyword.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Globals {
+    /// `rs_when_removed`: what a master does when another program removes what belongs to it.
+    pub when_removed: WhenRemoved,
     /// `process_names`.
     pub process_names: bool,
     /// `process_name`.
@@ -249,6 +261,7 @@ pub struct Globals {
 impl Default for Globals {
     fn default() -> Self {
         Globals {
+            when_removed: Default::default(),
             process_names: Default::default(),
             process_name: Default::default(),
             vrrp_process_name: Default::default(),

@@ -14,6 +14,7 @@ pub mod links;
 pub mod local_igmp;
 pub mod message;
 pub mod monitor;
+pub mod object_monitor;
 pub mod objects;
 pub mod routes;
 pub mod rules;

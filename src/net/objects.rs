@@ -155,6 +155,15 @@ impl Object {
         }
     }
 
+    /// `track_group` of a static object.
+    pub fn track_group(&self) -> Option<&str> {
+        match self {
+            Object::Address(address) => address.track_group.as_deref(),
+            Object::Route(route) => route.track_group.as_deref(),
+            Object::Rule(rule) => rule.track_group.as_deref(),
+        }
+    }
+
     /// Adding it takes the place of what is there under the same key.
     pub fn replaces(&self) -> bool {
         matches!(self, Object::Route(route) if route.action == crate::model::route::RouteAction::Replace)

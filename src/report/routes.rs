@@ -34,7 +34,7 @@ pub(super) fn write_static(text: &mut Text, snapshot: &Snapshot) {
 }
 
 /// `192.0.2.100/24 brd 192.0.2.255 dev eth0 scope global label eth0:1 set`.
-pub(super) fn address(address: &Address, device: &str, set: bool, firewall: bool) -> String {
+pub fn address(address: &Address, device: &str, set: bool, firewall: bool) -> String {
     let mut words = Words::default();
     match address.peer {
         Some(_) => words.add(format_args!("{}", address.network.address)),
@@ -80,7 +80,7 @@ pub(super) fn address(address: &Address, device: &str, set: bool, firewall: bool
 }
 
 /// `prepend 203.0.113.0/28 via inet 198.51.100.2 dev eth1 proto 18`.
-pub(super) fn route(route: &Route) -> String {
+pub fn route(route: &Route) -> String {
     let mut words = Words::default();
     words.add(format_args!(
         "{}",
@@ -278,7 +278,7 @@ fn protocol(given: Option<u8>, no_track: bool) -> Option<u8> {
 }
 
 /// `from 198.51.100.0/24 priority 1001 tos 0x0 protocol 18 lookup 100`.
-pub(super) fn rule(rule: &Rule) -> String {
+pub fn rule(rule: &Rule) -> String {
     let mut words = Words::default();
     words.add_if(rule.invert, "not");
     match &rule.from {

@@ -133,6 +133,10 @@ pub struct KernelSettings {
     pub tracked_interfaces: std::collections::BTreeSet<String>,
     /// Links that are polled, or whose changes are delayed.
     pub watch: LinkWatch,
+    /// `rs_when_removed release`: an instance gives up what another program has taken from it.
+    pub give_up: bool,
+    /// Members of each `track_group`.
+    pub track_groups: std::collections::BTreeMap<String, Vec<InstanceId>>,
     /// `-a`: log every address change seen.
     pub log_addresses: bool,
 }
@@ -236,6 +240,11 @@ pub enum KernelReport {
         instance: InstanceId,
         /// Address.
         address: IpAddr,
+    },
+    /// Something of a master was removed by another program, and is not put back: the instance is to give up.
+    Removed {
+        /// Instance.
+        instance: InstanceId,
     },
     /// All is done; nothing follows.
     Stopped,

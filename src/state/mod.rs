@@ -30,6 +30,11 @@ pub struct Now {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub u32);
 
+impl InstanceId {
+    /// Whose the static addresses, routes and rules are: no instance's. After all others in order.
+    pub const STATIC: InstanceId = InstanceId(u32::MAX);
+}
+
 /// One sync group, or an instance that is in none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId(pub u32);

@@ -72,6 +72,11 @@ impl NetlinkSocket {
         self.socket.set_send_buffer_size(bytes)
     }
 
+    /// Lets only these messages in.
+    pub fn set_filter(&self, filter: &option::Filter) -> io::Result<()> {
+        filter.attach(&self.socket)
+    }
+
     /// Sends one or several whole requests. The kernel works on them before this returns, so that the
     /// answers are there to be received.
     pub fn send(&self, requests: &[u8]) -> io::Result<()> {

@@ -74,6 +74,91 @@ pub fn attach_filter(fd: &impl AsFd, program: &mut [libc::sock_filter]) -> io::R
     set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 
+/// A classic BPF program: jumps go forward to labels. Loads beyond the packet's end drop it.
+#[derive(Default)]
+pub struct Filter {
+    steps: Vec<(libc::sock_filter, Option<Label>)>,
+    labels: Vec<usize>,
+}
+
+/// A place in a filter.
+#[derive(Debug, Clone, Copy)]
+pub struct Label(usize);
+
+impl Filter {
+    /// A label, to be placed later.
+    pub fn new_label(&mut self) -> Label {
+        self.labels.push(usize::MAX);
+        Label(self.labels.len() - 1)
+    }
+
+    /// The next instruction is where the label is.
+    pub fn place(&mut self, label: Label) {
+        self.labels[label.0] = self.steps.len();
+    }
+
+    /// Loads 16 bits in network byte order.
+    pub fn load_half(&mut self, at: u32) {
+        self.push(0x28, at, None);
+    }
+
+    /// Loads a byte.
+    pub fn load_byte(&mut self, at: u32) {
+        self.push(0x30, at, None);
+    }
+
+    /// Goes there if what was loaded is the value.
+    pub fn jump_if_equal(&mut self, value: u32, to: Label) {
+        self.push(0x15, value, Some(to));
+    }
+
+    /// Goes there if any of the bits is set.
+    pub fn jump_if_set(&mut self, bits: u32, to: Label) {
+        self.push(0x45, bits, Some(to));
+    }
+
+    /// Drops the packet.
+    pub fn drop_packet(&mut self) {
+        self.push(0x06, 0, None);
+    }
+
+    /// Takes the whole packet.
+    pub fn accept_packet(&mut self) {
+        self.push(0x06, u32::MAX, None);
+    }
+
+    fn push(&mut self, code: u16, k: u32, to: Option<Label>) {
+        let step = libc::sock_filter {
+            code,
+            jt: 0,
+            jf: 0,
+            k,
+        };
+        self.steps.push((step, to));
+    }
+
+    /// SO_ATTACH_FILTER; in the place of an earlier one. A jump further than 255 instructions is an error.
+    pub fn attach(&self, fd: &impl AsFd) -> io::Result<()> {
+        let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "filter too long");
+        let mut program = Vec::with_capacity(self.steps.len());
+        for (at, (step, to)) in self.steps.iter().enumerate() {
+            let jt = match to {
+                None => 0,
+                Some(label) => {
+                    let distance = self.labels[label.0].checked_sub(at + 1).ok_or_else(too_long)?;
+                    u8::try_from(distance).map_err(|_| too_long())?
+                }
+            };
+            program.push(libc::sock_filter { jt, ..*step });
+        }
+        let filter = libc::sock_fprog {
+            len: u16::try_from(program.len()).map_err(|_| too_long())?,
+            filter: program.as_mut_ptr(),
+        };
+        set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    }
+}
+
 fn mreqn(group: Ipv4Addr, index: u32) -> libc::ip_mreqn {
     libc::ip_mreqn {
         imr_multiaddr: libc::in_addr {

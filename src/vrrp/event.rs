@@ -64,6 +64,12 @@ pub enum Event {
         /// Which of `vips`, then of `excluded_vips`, are set.
         set: Vec<bool>,
     },
+    /// Something of a master was removed by another program, and stays away: it gives up, and lets another
+    /// take over, or itself again.
+    Removed {
+        /// Instance.
+        instance: InstanceId,
+    },
     /// A send failed for good (not "no buffer").
     SendFailed {
         /// Instance.

@@ -150,16 +150,6 @@ impl Group {
             Event::Packet { instance, packet } => self.packet(instance, &packet, now, out),
             Event::Tick => self.tick(now, out),
             Event::Interface(interface) => {
-                let was_up = self
-                    .world
-                    .interfaces
-                    .get(&interface.name)
-                    .is_some_and(|i| i.is_up());
-                if interface.is_up() && !was_up {
-                    for member in &mut self.members {
-                        member.link_came_up(&interface.name, now);
-                    }
-                }
                 // A renamed one goes by its new name only.
                 self.world
                     .interfaces
@@ -177,6 +167,12 @@ impl Group {
                     for (slot, is) in member.set.iter_mut().zip(set) {
                         *slot = is;
                     }
+                }
+            }
+            Event::Removed { instance } => {
+                let master = |member: &Router| member.id == instance && member.state == VrrpState::Master;
+                if let Some(at) = self.members.iter().position(master) {
+                    self.all_give_up(at, now, out);
                 }
             }
             Event::SendFailed {

@@ -1,7 +1,7 @@
 //! The steps that a group takes as a whole: to MASTER, to BACKUP, to FAULT and out of it.
 
 use super::event::{Effect, Effects};
-use super::group::Group;
+use super::group::{Group, Reason};
 use super::instance::Instance;
 use crate::state::notice::{Fault, Notice, What};
 use crate::state::notify::{Notification, NotifyKind, Subject};
@@ -49,6 +49,36 @@ impl Group {
             if let Some(member) = self.members.get_mut(*at) {
                 let cause = beaten.filter(|_| *at == first).unwrap_or(&follow);
                 member.become_backup(false, cause, hold, now, out);
+            }
+        }
+        self.notify_group(out);
+    }
+
+    /// Masters of which something was taken away: priority 0, then BACKUP for no longer than the skew time.
+    pub(super) fn all_give_up(&mut self, first: usize, now: Now, out: &mut Effects) {
+        let order = self.order(first, |member| member.state == VrrpState::Master);
+        let follow = self.following(first);
+        for at in &order {
+            if let Some(member) = self.members.get_mut(*at) {
+                member.advertise(0, now, out);
+            }
+        }
+        for (turn, at) in order.iter().enumerate() {
+            if turn == 1 {
+                self.report(What::Syncing(VrrpState::Backup), VrrpState::Backup, &follow, out);
+            }
+            let hold = self.hold_until;
+            if let Some(member) = self.members.get_mut(*at) {
+                let cause = match turn {
+                    0 => "another program has removed what belongs to it",
+                    _ => &follow,
+                };
+                member.become_backup(false, cause, hold, now, out);
+                member.report(What::SentZero, None, out);
+                let skew = member.skew();
+                member
+                    .timers
+                    .set(Reason::MasterDown, now.mono.saturating_add(skew));
             }
         }
         self.notify_group(out);

@@ -1,7 +1,5 @@
 //! What is measured, and how.
 
-mod scripts;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -129,7 +127,6 @@ pub fn all() -> Vec<Row> {
             rounds: 5,
             measure: reload,
         },
-        scripts::row(),
     ]
 }
 

@@ -10,3 +10,4 @@ mod log;
 mod pacing;
 mod routes;
 mod speed;
+mod watched;

@@ -3,7 +3,6 @@
 
 mod alone;
 mod anything;
-mod boot;
 mod edits;
 mod election;
 mod groups;

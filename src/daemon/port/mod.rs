@@ -364,6 +364,7 @@ impl Port {
         match event {
             Event::Applied { instance, .. }
             | Event::Packet { instance, .. }
+            | Event::Removed { instance }
             | Event::SendFailed { instance, .. } => {
                 if let Some(group) = self.instances.get(&instance).map(|i| i.group) {
                     self.tell(group, Message::Event(event));

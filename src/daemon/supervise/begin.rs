@@ -13,6 +13,7 @@ use super::settings::{effective, kernel_settings};
 use super::{Reload, Running, Supervisor, Told};
 use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
+use crate::state::InstanceId;
 use crate::state::kernel::KernelReport;
 use crate::state::notice::{Notice, What};
 use crate::vrrp::Event;
@@ -47,7 +48,8 @@ impl<'a> Supervisor<'a> {
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
             let lvs = lvs.clone();
-            kernel::spawn(kernel_settings(&config, options), move |report| match report {
+            let settings = kernel_settings(&plan::Running::default(), &config, options);
+            kernel::spawn(settings, move |report| match report {
                 KernelReport::Interface(interface) => {
                     if let Some(lvs) = lvs.get() {
                         lvs.interface(interface.clone());
@@ -59,6 +61,16 @@ impl<'a> Supervisor<'a> {
                         lvs.interface_gone(index);
                     }
                     sockets.interface_gone(index, name);
+                }
+                KernelReport::Applied {
+                    instance: InstanceId::STATIC,
+                    set,
+                    ..
+                } => {
+                    let _ = tell.send(Told::StaticSet(set));
+                }
+                KernelReport::Removed { instance } => {
+                    port.send(Command::Event(Event::Removed { instance }));
                 }
                 KernelReport::Applied { instance, epoch, set } => {
                     port.send(Command::Event(Event::Applied { instance, epoch, set }));
@@ -112,6 +124,7 @@ impl<'a> Supervisor<'a> {
             startup_delay: Default::default(),
             ready: false,
             _local_igmp: local_igmp,
+            static_set: Vec::new(),
         };
         if let Some(path) = reload::marker(&supervisor.config.globals) {
             // From a daemon that was killed while it read.

@@ -38,8 +38,8 @@ impl Supervisor<'_> {
         })));
         let (done, finished) = mpsc::channel();
         let mut kernel = Some(KernelRequest::Configure {
-            instances: kernel_instances(&plan.running),
-            settings: Box::new(kernel_settings(config, self.options)),
+            instances: kernel_instances(&plan.running, config),
+            settings: Box::new(kernel_settings(&plan.running, config, self.options)),
             clean: first,
         });
         if first && let Some(request) = kernel.take() {

@@ -65,6 +65,8 @@ enum Told {
     State(Arc<str>, VrrpState),
     /// The VRRP thread was late.
     Late(Lateness),
+    /// Which static addresses are set.
+    StaticSet(Vec<bool>),
     /// The VRRP thread has ended.
     PortEnded,
 }
@@ -121,6 +123,8 @@ struct Supervisor<'a> {
     ready: bool,
     /// `disable_local_igmp`, until the end.
     _local_igmp: Option<LocalIgmp>,
+    /// Which static addresses are set.
+    static_set: Vec<bool>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -200,6 +204,7 @@ impl<'a> Supervisor<'a> {
                 self.status(None);
             }
             Told::Late(lateness) => self.explain(&lateness),
+            Told::StaticSet(set) => self.static_set = set,
             Told::KernelStopped | Told::PortEnded => {}
         }
     }
@@ -287,8 +292,8 @@ impl<'a> Supervisor<'a> {
         let sessions = self.ask_sessions();
         let (config, running) = (self.config.clone(), self.running.clone());
         let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
-        let services = self.services.clone();
         let lvs = self.lvs.get().map(lvs::Handle::snapshot);
+        let (services, static_set) = (self.services.clone(), self.static_set.clone());
         let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
             let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
                 tracing::error!(target: "vrrp", "no snapshot: the VRRP thread does not answer");
@@ -296,6 +301,9 @@ impl<'a> Supervisor<'a> {
             };
             let interfaces = sockets.interfaces();
             let mut snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
+            if static_set.len() == snapshot.static_set.len() {
+                snapshot.static_set = static_set;
+            }
             if let Some(services) = services.get() {
                 snapshot.scripts = services.scripts();
                 snapshot.files = services.files();

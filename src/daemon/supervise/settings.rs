@@ -3,9 +3,11 @@
 use super::link_watch;
 use crate::cli::Options;
 use crate::model::Configuration;
+use crate::model::globals::WhenRemoved;
 use crate::state::InstanceId;
 use crate::state::kernel::{ExtraAnnounce, KernelInstance, KernelSettings};
 use crate::vrrp::plan::{self};
+use std::collections::BTreeMap;
 
 /// `process_names`, `vrrp_process_name`.
 pub(super) fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
@@ -16,6 +18,9 @@ pub(super) fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
 /// What the command line leaves of the configuration.
 pub(super) fn effective(options: &Options, mut configuration: Configuration) -> Configuration {
     if !options.vrrp {
+        configuration.static_addresses.clear();
+        configuration.static_routes.clear();
+        configuration.static_rules.clear();
         configuration.instances.clear();
         configuration.sync_groups.clear();
     }
@@ -30,7 +35,7 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
     configuration
 }
 
-pub(super) fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
+pub(super) fn kernel_instances(running: &plan::Running, config: &Configuration) -> Vec<KernelInstance> {
     let one = |id: InstanceId, config: &crate::model::Instance| KernelInstance {
         id,
         name: config.name.as_str().into(),
@@ -48,10 +53,45 @@ pub(super) fn kernel_instances(running: &plan::Running) -> Vec<KernelInstance> {
             adverts_on: config.advert_interface().to_owned(),
         },
     };
-    running.members().map(|(_, m)| one(m.id, &m.config)).collect()
+    let mut all: Vec<_> = running.members().map(|(_, m)| one(m.id, &m.config)).collect();
+    if !config.static_addresses.is_empty()
+        || !config.static_routes.is_empty()
+        || !config.static_rules.is_empty()
+    {
+        all.push(KernelInstance {
+            id: InstanceId::STATIC,
+            name: "static".into(),
+            interface: String::new(),
+            vips: config.static_addresses.as_slice().into(),
+            excluded_vips: Vec::new().into(),
+            routes: config.static_routes.as_slice().into(),
+            rules: config.static_rules.as_slice().into(),
+            accept: crate::model::vrrp::Accept::Enabled,
+            promote_secondaries: false,
+            owner: false,
+            extra: ExtraAnnounce::default(),
+        });
+    }
+    all
 }
 
-pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> KernelSettings {
+/// Ids of the members of each `track_group`.
+fn track_groups(running: &plan::Running, config: &Configuration) -> BTreeMap<String, Vec<InstanceId>> {
+    let ids = |group: &crate::model::vrrp::TrackGroup| {
+        let members = running
+            .members()
+            .filter(|(_, member)| group.members.contains(&member.config.name));
+        members.map(|(_, member)| member.id).collect()
+    };
+    let groups = config.track_groups.iter();
+    groups.map(|group| (group.name.clone(), ids(group))).collect()
+}
+
+pub(super) fn kernel_settings(
+    running: &plan::Running,
+    config: &Configuration,
+    options: &Options,
+) -> KernelSettings {
     let globals = &config.globals;
     let of_instances = config
         .instances
@@ -76,6 +116,8 @@ pub(super) fn kernel_settings(config: &Configuration, options: &Options) -> Kern
         command_buffer: globals.netlink_buffers.vrrp_command,
         monitor_buffer: globals.netlink_buffers.vrrp_monitor,
         watch: link_watch::watch(config),
+        give_up: globals.when_removed == WhenRemoved::Release,
+        track_groups: track_groups(running, config),
         log_addresses: options.address_monitoring,
     }
 }

@@ -5,12 +5,13 @@ use super::work::Step;
 use crate::model::Address;
 use crate::net::message::Answer;
 use crate::net::objects::{Action, Key, Object};
+use crate::state::InstanceId;
 use tracing::{debug, info};
 
 /// The lines about the rest follow what the kernel said about the VIPs.
 pub(super) fn setting_lines(owned: &Owned) {
     let name = &owned.config.name;
-    if !owned.config.vips.is_empty() {
+    if !owned.config.vips.is_empty() && owned.config.id != InstanceId::STATIC {
         debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting VIPs.");
     }
 }
@@ -76,6 +77,9 @@ fn length(address: &Address) -> String {
 }
 
 pub(super) fn removing_lines(owned: &Owned) {
+    if owned.config.id == InstanceId::STATIC {
+        return;
+    }
     let name = &owned.config.name;
     if !owned.config.rules.is_empty() {
         debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) removing Virtual Rules");

@@ -138,6 +138,19 @@ pub struct Desired {
     /// When the next `garp_extra_if` announcement of an instance is due.
     extra: BTreeMap<InstanceId, u64>,
     started: bool,
+    /// Time of the last slice.
+    now: u64,
+    /// keepalived's way: an instance gives up what another program has taken from it.
+    give_up: bool,
+}
+
+/// What another program has taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Whose it is.
+    pub instance: InstanceId,
+    /// Nanoseconds until it is put back; `None`: it is not, its instance gives up.
+    pub restore: Option<u64>,
 }
 
 impl Desired {
@@ -179,6 +192,7 @@ impl Desired {
             .values()
             .flat_map(|owned| owned.objects.iter().map(Key::of))
             .collect();
+        self.claim_static(out);
         // keepalived removes what an earlier run has left behind when it has read its configuration, and once
         // more when an instance starts other than as address owner.
         for id in &fresh {
@@ -188,7 +202,7 @@ impl Desired {
             let Some(owned) = self.instances.get(id) else {
                 continue;
             };
-            if owned.config.owner {
+            if owned.config.owner || *id == InstanceId::STATIC {
                 continue;
             }
             if first && clean {
@@ -196,6 +210,23 @@ impl Desired {
             }
             self.remove_leftovers(*id, table);
         }
+    }
+
+    /// Static objects belong to no instance: they are claimed as long as they are configured.
+    fn claim_static(&mut self, out: &mut Vec<Outcome>) {
+        if let Some(owned) = self
+            .instances
+            .get(&InstanceId::STATIC)
+            .filter(|owned| !owned.claimed)
+        {
+            let epoch = owned.epoch + 1;
+            self.claim(InstanceId::STATIC, epoch, 0, out);
+        }
+    }
+
+    /// What to do about removals by others from now on.
+    pub fn set_give_up(&mut self, give_up: bool) {
+        self.give_up = give_up;
     }
 
     fn reconfigure(&mut self, before: Owned, config: KernelInstance, out: &mut Vec<Outcome>) {
@@ -510,9 +541,32 @@ impl Desired {
             .collect()
     }
 
-    /// It is one that an instance has, claimed or not.
+    /// It is one that an instance has, claimed or not. A static address can be an instance's source address:
+    /// it is none of these.
     pub fn is_configured(&self, key: &Key) -> bool {
-        self.configured.contains(key)
+        self.configured.contains(key) && !self.is_static(key)
+    }
+
+    fn is_static(&self, key: &Key) -> bool {
+        let owned = self.instances.get(&InstanceId::STATIC);
+        owned.is_some_and(|owned| owned.objects.iter().any(|object| Key::of(object) == *key))
+    }
+
+    /// All that is configured.
+    pub fn configured(&self) -> impl Iterator<Item = &Key> {
+        self.configured.iter()
+    }
+
+    /// What is wanted, from this key on.
+    pub(in crate::net) fn wanted_from(&self, key: &Key) -> impl Iterator<Item = &Key> {
+        self.wanted.range(key..).map(|(key, _)| key)
+    }
+
+    /// A static object, and its `track_group`.
+    pub fn static_object(&self, key: &Key) -> Option<(Option<&str>, &Object)> {
+        let owned = self.instances.get(&InstanceId::STATIC)?;
+        let object = owned.objects.iter().find(|object| Key::of(object) == *key)?;
+        Some((object.track_group(), object))
     }
 
     /// Some instance uses the interface.
@@ -575,6 +629,9 @@ fn flags(owned: &Owned) -> Vec<bool> {
 /// Where keepalived's lines about what a claim adds belong.
 fn marks(owned: &Owned) -> Vec<(usize, Mark)> {
     let config = &owned.config;
+    if config.id == InstanceId::STATIC {
+        return Vec::new();
+    }
     let addresses = owned.addresses();
     [
         (config.excluded_vips.is_empty(), config.vips.len(), Mark::Excluded),

@@ -1,6 +1,6 @@
 //! What others take away: put back at once the first time, then with growing patience.
 
-use super::{Desired, Key};
+use super::{Desired, Key, Loss};
 use crate::net::links::Table;
 use crate::state::InstanceId;
 
@@ -14,12 +14,14 @@ pub(super) struct Restore {
     delay: u64,
     pub(super) last: u64,
     pub(super) due: Option<u64>,
+    /// The kernel has refused it before, and this was said.
+    refused: bool,
 }
 
 impl Desired {
-    /// An object was removed. When an instance wants it, tells after how long it will be put back, and whose
-    /// it is; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
-    pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<(InstanceId, u64)> {
+    /// An object was removed. When an instance wants it, tells whose it is and after how long it will be put
+    /// back; `None` when it was removed by ourselves, nobody wants it, or it is not watched.
+    pub fn lost(&mut self, key: &Key, now: u64, interface_up: bool) -> Option<Loss> {
         if let Some(count) = self.expected.get_mut(key) {
             *count -= 1;
             if *count == 0 {
@@ -43,7 +45,11 @@ impl Desired {
         if !watched || !interface_up {
             return None;
         }
-        Some((id, self.schedule(key, now)))
+        let restore = (!self.give_up || id == InstanceId::STATIC).then(|| self.schedule(key, now));
+        Some(Loss {
+            instance: id,
+            restore,
+        })
     }
 
     fn schedule(&mut self, key: &Key, now: u64) -> u64 {
@@ -60,9 +66,44 @@ impl Desired {
             delay,
             last: now,
             due: Some(now + delay),
+            refused: false,
         };
         self.restores.insert(key.clone(), restore);
         delay
+    }
+
+    /// The kernel has refused a route because what it needs (a gateway's network) is not there: it is tried
+    /// again with the same patience. False when this was said before.
+    pub(super) fn try_again(&mut self, key: &Key) -> bool {
+        let before = self.restores.get(key).copied().filter(|restore| restore.refused);
+        let delay = before.map_or(FIRST_DELAY, |restore| (restore.delay * 2).min(LAST_DELAY));
+        let restore = Restore {
+            delay,
+            last: self.now,
+            due: Some(self.now + delay),
+            refused: true,
+        };
+        self.restores.insert(key.clone(), restore);
+        before.is_none()
+    }
+
+    /// It is there.
+    pub(super) fn accepted(&mut self, key: &Key) {
+        if self.restores.get(key).is_some_and(|restore| restore.refused) {
+            self.restores.remove(key);
+        }
+    }
+
+    /// Messages about routes and rules were lost: all that are claimed are added again.
+    pub fn readd_others(&mut self) {
+        for (id, owned) in self.instances.iter().filter(|(_, owned)| owned.claimed) {
+            for object in owned.objects.iter().filter(|object| object.address().is_none()) {
+                let entry = (*id, Key::of(object));
+                if !object.no_track() && owned.set.contains(&entry.1) && !self.returns.contains(&entry) {
+                    self.returns.push_back(entry);
+                }
+            }
+        }
     }
 
     /// An interface is there, or is up, and was not: what is claimed on it and not there is added.

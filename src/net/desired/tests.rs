@@ -192,8 +192,9 @@ fn what_is_removed_again_and_again_is_put_back_with_growing_patience() {
     let mut now = 1_000_000_000;
     let mut delays = Vec::new();
     for _ in 0..10 {
-        let (id, delay) = desired.lost(&key, now, true).unwrap();
-        assert_eq!(id, InstanceId(1));
+        let loss = desired.lost(&key, now, true).unwrap();
+        let delay = loss.restore.unwrap();
+        assert_eq!(loss.instance, InstanceId(1));
         assert_eq!(desired.deadline(), Some(now + delay));
         if delay > 0 {
             assert!(work(&mut desired, 64, now).0.is_empty(), "not yet");
@@ -212,7 +213,10 @@ fn what_is_removed_again_and_again_is_put_back_with_growing_patience() {
     now += 61_000_000_000;
     assert_eq!(
         desired.lost(&key, now, true),
-        Some((InstanceId(1), 0)),
+        Some(Loss {
+            instance: InstanceId(1),
+            restore: Some(0)
+        }),
         "after a calm minute at once again"
     );
     // The interface is down: its addresses are nobody's fault.
@@ -234,7 +238,10 @@ fn our_own_removal_that_is_told_late_is_no_loss() {
     assert_eq!(desired.lost(&key, 1, true), None);
     assert_eq!(
         desired.lost(&key, 2, true),
-        Some((InstanceId(1), 0)),
+        Some(Loss {
+            instance: InstanceId(1),
+            restore: Some(0)
+        }),
         "the next one is somebody else's"
     );
 }

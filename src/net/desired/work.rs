@@ -69,6 +69,7 @@ impl Desired {
     /// The next requests, at most `most`: releases, then what others have removed, then claims; in a slice that
     /// has none of these, routes and rules. Jobs that need no request are done on the way.
     pub fn slice(&mut self, most: usize, now: u64, table: &Table, out: &mut Vec<Outcome>) -> Vec<Step> {
+        self.now = now;
         let mut steps = Vec::new();
         while steps.len() < most {
             let Some(mut job) = self.releases.pop_front() else {
@@ -230,7 +231,14 @@ impl Desired {
     ) {
         let key = Key::of(object);
         let is_set = matches!(errno, 0 | libc::EEXIST);
-        if !is_set {
+        let missing = matches!(
+            errno,
+            libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::ENODEV
+        );
+        let again = missing && matches!(object, Object::Route(_)) && self.wanted.contains_key(&key);
+        if is_set {
+            self.accepted(&key);
+        } else if !again || self.try_again(&key) {
             complain(step, object, result);
         }
         let Some(owned) = self
@@ -260,6 +268,9 @@ impl Desired {
                 instance: step.instance,
                 address: address.network.address,
             });
+        }
+        if step.instance == InstanceId::STATIC {
+            return;
         }
         // keepalived announces also what the kernel has refused.
         out.push(Outcome::Announce {

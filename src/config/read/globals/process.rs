@@ -49,6 +49,12 @@ pub(super) fn basic(name: &str, line: &Line, context: &mut Context) -> Option<Fl
                 say(line, format!("Invalid child_wait_time {value}"), context);
             }
         },
+        "rs_when_removed" => {
+            let value = line.text(1);
+            if let Err(wrong) = crate::config::own::set(name, value, &mut context.config.globals) {
+                say(line, wrong, context);
+            }
+        }
         "process_names" => context.config.globals.process_names = true,
         "process_name" => context.config.globals.process_name = process_name(line, context),
         "vrrp_process_name" => {

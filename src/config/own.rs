@@ -1,0 +1,82 @@
+//! Settings that keepalived does not have: `rs_*` lines, in `global_defs` or in a file of their own, which
+//! keepalived never reads, so that the way back stays open.
+
+use super::diagnostic::Diagnostics;
+use super::host::Host;
+use crate::model::Globals;
+use crate::model::globals::WhenRemoved;
+use std::path::Path;
+
+/// The file of their own.
+pub const FILE: &str = "/etc/keepalived/keepalived-rs.conf";
+
+/// Takes in one setting. `Err`: what is wrong with it.
+pub fn set(name: &str, value: Option<&str>, globals: &mut Globals) -> Result<(), String> {
+    match (name, value) {
+        ("rs_when_removed", Some("restore")) => globals.when_removed = WhenRemoved::Restore,
+        ("rs_when_removed", Some("release")) => globals.when_removed = WhenRemoved::Release,
+        ("rs_when_removed", other) => {
+            let other = other.unwrap_or("nothing");
+            return Err(format!("rs_when_removed must be restore or release, not {other}"));
+        }
+        _ => return Err(format!("{name} is not a setting of keepalived-rs")),
+    }
+    Ok(())
+}
+
+/// Reads the file, if there is one. Lines in `global_defs` win over it.
+pub(super) fn read(host: &dyn Host, globals: &mut Globals, diagnostics: &mut Diagnostics) {
+    let Ok(bytes) = host.read(Path::new(FILE)) else {
+        return;
+    };
+    for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+        let line = line.split(['#', '!']).next().unwrap_or_default();
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else { continue };
+        if let Err(wrong) = set(name, words.next(), globals) {
+            diagnostics.hint(None, format!("({FILE}: Line {}) {wrong}", number + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{MemoryHost, ReadOptions, read};
+
+    fn reading(own: &str, globals: &str) -> (WhenRemoved, Vec<String>) {
+        let mut host = MemoryHost::default();
+        host.file(FILE, own);
+        host.file(
+            "/etc/keepalived/keepalived.conf",
+            &format!("global_defs {{\n{globals}\n}}\n"),
+        );
+        let reading = read(&host, &ReadOptions::default());
+        let hints = reading.diagnostics.iter().map(|d| d.text.clone()).collect();
+        (reading.configuration.globals.when_removed, hints)
+    }
+
+    #[test]
+    fn both_places_and_what_is_wrong() {
+        assert_eq!(reading("", ""), (WhenRemoved::Restore, vec![]));
+        assert_eq!(
+            reading("# ours\nrs_when_removed release\n", "").0,
+            WhenRemoved::Release
+        );
+        assert_eq!(reading("", "rs_when_removed release").0, WhenRemoved::Release);
+        assert_eq!(
+            reading("rs_when_removed release", "rs_when_removed restore").0,
+            WhenRemoved::Restore
+        );
+        let (value, hints) = reading("rs_when_removed maybe\n\nrs_else 1", "");
+        assert_eq!(value, WhenRemoved::Restore);
+        assert_eq!(
+            hints,
+            [
+                format!("({FILE}: Line 1) rs_when_removed must be restore or release, not maybe"),
+                format!("({FILE}: Line 3) rs_else is not a setting of keepalived-rs"),
+            ]
+        );
+        assert!(!reading("", "rs_when_removed maybe").1.is_empty());
+    }
+}
