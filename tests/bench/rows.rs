@@ -27,7 +27,7 @@ pub struct Value {
     pub goal: Option<f64>,
 }
 
-fn value(what: &'static str, unit: &'static str, value: f64, goal: impl Into<Option<f64>>) -> Value {
+pub fn value(what: &'static str, unit: &'static str, value: f64, goal: impl Into<Option<f64>>) -> Value {
     Value {
         what,
         unit,
@@ -121,6 +121,20 @@ pub fn all() -> Vec<Row> {
             measure: bad_packets,
         },
         Row {
+            name: "10 BFD sessions at 50 ms, 10 ms adverts",
+            how: "two hosts with ten sessions between them, 50 ms and multiplier 3 on both sides: the master's adverts \
+                over five seconds, its processor time; then SIGKILL to the other: its priority 0 beyond the detection \
+                time after the last BFD packet",
+            rounds: 5,
+            measure: crate::bfd::steady,
+        },
+        Row {
+            name: "takeover, 0.01 s, 1 address, 10 BFD sessions at 50 ms",
+            how: "as the takeover above, with ten BFD sessions between the two hosts",
+            rounds: 7,
+            measure: crate::bfd::takeover,
+        },
+        Row {
             name: "reload, 250 instances, 10 ms adverts",
             how: "SIGHUP with the priority of one instance changed: the longest time without an advert of one \
                 instance, and until the reload is said to be complete",
@@ -130,14 +144,14 @@ pub fn all() -> Vec<Row> {
     ]
 }
 
-struct Net {
-    watch: Observer,
-    segment: Segment,
-    lab: Lab,
+pub struct Net {
+    pub watch: Observer,
+    pub segment: Segment,
+    pub lab: Lab,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let lab = Lab::new();
         let segment = lab.segment();
         let watch = lab.watch(&segment);
@@ -153,7 +167,7 @@ impl Net {
     }
 }
 
-fn start(host: &Host, which: Which) -> Daemon {
+pub fn start(host: &Host, which: Which) -> Daemon {
     Start::new(host, which).log_to_file().real_time().spawn()
 }
 
@@ -162,7 +176,7 @@ fn vip(n: usize) -> String {
     format!("10.{}.{}.{}", n / 62_500 + 1, n / 250 % 250, n % 250 + 1)
 }
 
-fn instance(vrid: usize, priority: u8, interval: f64, vips: std::ops::Range<usize>) -> String {
+pub fn instance(vrid: usize, priority: u8, interval: f64, vips: std::ops::Range<usize>) -> String {
     let address = |n: usize| format!("        {}/32\n", vip(n));
     let split = vips.start + vips.len().min(200);
     let first: String = (vips.start..split).map(address).collect();
@@ -180,8 +194,8 @@ fn instance(vrid: usize, priority: u8, interval: f64, vips: std::ops::Range<usiz
     )
 }
 
-const ONE: &str = "192.0.2.1";
-const TWO: &str = "192.0.2.2";
+pub const ONE: &str = "192.0.2.1";
+pub const TWO: &str = "192.0.2.2";
 
 /// The master of two hosts and its backup, settled.
 fn pair(net: &Net, which: Which, interval: f64, vips: usize) -> (Host, Daemon, Host, Daemon) {
@@ -227,7 +241,7 @@ fn all_announced(watch: &Observer, from: i64, vips: std::ops::Range<usize>) -> i
 }
 
 /// When the protocol lets a backup of priority 100 act after a master's last advert.
-fn deadline(last: i64, interval: f64) -> i64 {
+pub fn deadline(last: i64, interval: f64) -> i64 {
     last + ((3.0 + 156.0 / 256.0) * interval * 1e9) as i64
 }
 
@@ -298,7 +312,7 @@ fn going_in(which: Which, instances: usize, each: usize) -> Vec<Value> {
 }
 
 /// The longest time between two adverts of one virtual router, in milliseconds.
-fn longest_gap(watch: &Observer, from: i64, until: i64) -> f64 {
+pub fn longest_gap(watch: &Observer, from: i64, until: i64) -> f64 {
     let mut last = BTreeMap::new();
     let mut longest = 0;
     for seen in watch.seen_since(from).iter().filter(|seen| seen.at <= until) {

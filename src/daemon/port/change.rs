@@ -80,6 +80,7 @@ impl Port {
         self.run_groups();
         self.flush_with(change.kernel);
         self.turn();
+        self.obey_bfd(change.bfd);
         drop(change.done);
     }
 

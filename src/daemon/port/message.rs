@@ -65,6 +65,9 @@ pub struct Change {
     pub hold_until: u64,
     /// `log_unknown_vrids`.
     pub log_unknown: bool,
+    /// The BFD sessions from now on. After the groups: those that track a new session begin in FAULT, as with
+    /// keepalived.
+    pub bfd: Order,
     /// Dropped when the step is done.
     pub done: mpsc::Sender<()>,
 }

@@ -10,16 +10,10 @@ use crate::model::globals::ProcessSettings;
 use crate::process::pidfile::PidFile;
 use crate::state::bfd::SessionSnapshot;
 use crate::state::snapshot::Snapshot;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 impl Supervisor<'_> {
-    /// The sessions of the configuration, for the VRRP thread.
-    pub(super) fn bfd_order(&self) -> Command {
-        let sessions = self.config.bfd.iter().cloned().map(Arc::new).collect();
-        Command::Bfd(Box::new(Order::Configure(sessions)))
-    }
-
     /// A reload that brings the first session also brings the pid file.
     pub(super) fn keep_bfd_pid_file(&mut self) {
         let path = &self.bfd_pid_path;

@@ -1,5 +1,6 @@
 //! A configuration comes into force, at start and at a reload.
 
+use super::super::bfd::Order;
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{reload, snapshot, start};
 use super::bfd::scheduling;
@@ -52,15 +53,13 @@ impl Supervisor<'_> {
             hold_until: self.startup_delay.configure(globals),
             log_unknown: globals.log_unknown_vrids,
             plan: plan.clone(),
+            bfd: Order::Configure(config.bfd.iter().cloned().map(Arc::new).collect()),
             done,
         };
         self.running = plan.running;
-        let bfd = self.bfd_order();
         let (port, tell) = (self.port.clone(), self.tell.clone());
         let then = move || {
             port.send(Command::Apply(Box::new(change)));
-            // After it: instances that track a new session begin in FAULT, as with keepalived.
-            port.send(bfd);
             let waiter = std::thread::Builder::new().name("apply".into()).spawn(move || {
                 // The sender is dropped when the step is done.
                 let _ = finished.recv();
