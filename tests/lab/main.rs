@@ -128,6 +128,7 @@ fn main() -> ExitCode {
             never_late::two_hundred_scripts_at_once,
             never_late::ten_thousand_addresses,
             never_late::a_huge_file,
+            never_late::a_silent_name_server,
             never_late::stopped_and_continued,
             bad_input::dead_log_sink_costs_no_advert,
             reload::of_250_masters_is_not_noticed,

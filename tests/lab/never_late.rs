@@ -318,3 +318,58 @@ pub fn stopped_and_continued() {
     assert!(both.iter().all(|source| source == US), "{both:?}");
     assert_eq!(first.count("Entering MASTER STATE"), 1);
 }
+
+/// The /etc/resolv.conf of one host's daemons.
+struct NameServer(PathBuf);
+
+impl NameServer {
+    fn of(host: &crate::common::Host, text: &str) -> Self {
+        let folder = PathBuf::from("/etc/netns").join(&host.space().name);
+        if std::fs::create_dir_all(&folder).is_err() {
+            crate::common::runner::skip("no right to write to /etc/netns");
+        }
+        std::fs::write(folder.join("resolv.conf"), text).expect("own file");
+        // Where /etc is laid over.
+        let laid_over = host.dir.join("etc");
+        std::fs::create_dir_all(&laid_over).expect("own folder");
+        std::fs::write(laid_over.join("resolv.conf"), text).expect("own file");
+        Self(folder)
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0.join("resolv.conf"));
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// A reload whose file names a mail server, and a name server that does not answer.
+pub fn a_silent_name_server() {
+    ours_only("it resolves in the thread that sends adverts");
+    let single = Single::new(&master(""));
+    // It is there, and takes the questions.
+    let deaf = single.peer("deaf", 53, "");
+    let _silent = deaf
+        .space()
+        .run(|| std::net::UdpSocket::bind("192.0.2.53:53").expect("a socket"));
+    let _names = NameServer::of(
+        &single.host,
+        "nameserver 192.0.2.53\noptions timeout:2 attempts:1\n",
+    );
+    let begin = now_ns();
+    let mut daemon = single.start();
+    let measured = Measured::new(single, begin);
+    let from = now_ns();
+    let text = master("").replace("priority 100", "priority 101");
+    measured.reload(
+        &mut daemon,
+        &format!("global_defs {{\n    smtp_server mail.example.org\n}}\n{text}"),
+    );
+    let took = (now_ns() - from) as f64 / 1e9;
+    measured.on_time("a silent name server", from);
+    assert!(took > 1.0, "nobody was asked: the reload took {took:.1} s");
+    measured.single.watch.wait("what it says", from, secs(3.0), |s| {
+        s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 101)
+    });
+}
