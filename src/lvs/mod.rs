@@ -6,8 +6,6 @@ mod entries;
 mod pool;
 mod reload;
 mod server;
-#[cfg(test)]
-mod tests;
 
 pub use entries::LARGEST_RANGE;
 
