@@ -36,6 +36,8 @@ pub enum DataFile {
     Vrrp,
     /// What keepalived's parent writes.
     Parent,
+    /// What keepalived's checker process writes.
+    Checkers,
     /// What keepalived's BFD process writes.
     Bfd,
 }
@@ -75,6 +77,15 @@ impl Dumps {
             &self.data_path(DataFile::Vrrp, &snapshot.config.globals),
             &vrrp,
         );
+        if let Some(lvs) = &snapshot.lvs {
+            info!(target: "checkers", "Printing checker data for process({pid}) on signal");
+            let checkers = report::data::checkers(snapshot, lvs, &local);
+            self.put(
+                snapshot,
+                &self.data_path(DataFile::Checkers, &snapshot.config.globals),
+                &checkers,
+            );
+        }
         if !snapshot.config.bfd.is_empty() {
             info!(target: "bfd", "Printing BFD data for process({pid}) on signal");
             let bfd = report::data::bfd(snapshot, &local);
@@ -117,6 +128,7 @@ impl Dumps {
         let process = match file {
             DataFile::Vrrp => "",
             DataFile::Parent => "_parent",
+            DataFile::Checkers => "_check",
             DataFile::Bfd => "_bfd",
         };
         let names = [&globals.net_namespace, &globals.instance_name];

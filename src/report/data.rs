@@ -1,6 +1,7 @@
 //! The data files of SIGUSR1, and what `-d` prints.
 
-use super::{LocalText, Text, bfd, globals, interfaces, routes, tracking, vrrp};
+use super::{LocalText, Text, bfd, checkers, globals, interfaces, lvs, routes, tracking, vrrp};
+use crate::state::lvs::LvsSnapshot;
 use crate::state::snapshot::Snapshot;
 
 /// When a text is printed.
@@ -43,6 +44,16 @@ pub fn bfd_configuration(snapshot: &Snapshot) -> String {
     let mut text = Text::default();
     globals::write(&mut text, &snapshot.config, globals::View::Parent);
     bfd::configured(&mut text, snapshot);
+    text.0
+}
+
+/// `keepalived_check.data`: what keepalived's checker process writes.
+pub fn checkers(snapshot: &Snapshot, lvs: &LvsSnapshot, local: LocalText) -> String {
+    let mut text = Text::default();
+    globals::write(&mut text, &snapshot.config, globals::View::Parent);
+    lvs::topology(&mut text, &snapshot.config, lvs);
+    checkers::write(&mut text, lvs, local);
+    checkers::files(&mut text, snapshot, lvs);
     text.0
 }
 

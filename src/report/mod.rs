@@ -3,11 +3,13 @@
 //! Tools parse these texts, so that every line, its order and its oddities are keepalived 2.4.3's.
 
 pub mod bfd;
+pub mod checkers;
 pub mod data;
 pub mod globals;
 pub mod interfaces;
 pub mod json;
 pub mod lines;
+pub mod lvs;
 pub mod lvs_lines;
 pub mod routes;
 pub mod stats;

@@ -1,6 +1,7 @@
 //! keepalived 2.4.3's own output, met byte for byte after its masks (README.md beside this file).
 
 mod host;
+mod lvs;
 mod settled;
 
 use keepalived_rs::report;
