@@ -32,6 +32,8 @@ use loss::Suspects;
 
 /// Requests of one send: about a millisecond of the kernel's time.
 const SLICE: usize = 64;
+/// When links and addresses cannot be read, they are read again after this, nanoseconds.
+const READ_AGAIN: u64 = 100_000_000;
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
 const MOST_ANNOUNCES: usize = 4096;
 
@@ -145,6 +147,7 @@ pub fn spawn(
         registered: BTreeSet::new(),
         changed: BTreeSet::new(),
         stopping: None,
+        read_again: None,
     };
     kernel.configure(settings);
     let thread = std::thread::Builder::new()
@@ -186,6 +189,8 @@ struct Kernel {
     changed: BTreeSet<u32>,
     /// Stop was ordered; keep the addresses?
     stopping: Option<bool>,
+    /// News were lost, and could not be made good for yet.
+    read_again: Option<u64>,
 }
 
 impl Kernel {
@@ -196,6 +201,9 @@ impl Kernel {
             self.waker.clear();
             self.take_orders();
             let more = self.look();
+            if self.read_again.is_some_and(|at| at <= clock::monotonic()) {
+                self.resynchronize(false);
+            }
             let worked = self.slice();
             self.look_at_links();
             if worked || more {
@@ -225,6 +233,7 @@ impl Kernel {
             self.desired.deadline(),
             self.virtual_links.deadline(),
             self.carriers.deadline(),
+            self.read_again,
         ]
         .into_iter()
         .flatten()
@@ -643,9 +652,11 @@ impl Kernel {
             Ok(table) => table,
             Err(error) => {
                 error!(target: "vrrp", "netlink: cannot read links and addresses: {error}; trying again");
+                self.read_again = Some(clock::monotonic().saturating_add(READ_AGAIN));
                 return;
             }
         };
+        self.read_again = None;
         let before = std::mem::replace(&mut self.table, table);
         for old in before.iter() {
             if self.table.get(old.index).is_none_or(|new| new.name != old.name) {

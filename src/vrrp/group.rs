@@ -150,6 +150,16 @@ impl Group {
             Event::Packet { instance, packet } => self.packet(instance, &packet, now, out),
             Event::Tick => self.tick(now, out),
             Event::Interface(interface) => {
+                let was_up = self
+                    .world
+                    .interfaces
+                    .get(&interface.name)
+                    .is_some_and(|i| i.is_up());
+                if interface.is_up() && !was_up {
+                    for member in &mut self.members {
+                        member.link_came_up(&interface.name, now);
+                    }
+                }
                 // A renamed one goes by its new name only.
                 self.world
                     .interfaces

@@ -308,6 +308,18 @@ impl Instance {
         }
     }
 
+    /// Its link is there again. While it was not, nothing could be heard: a backup whose link is not tracked
+    /// counts from now, as one that comes out of FAULT does.
+    pub fn link_came_up(&mut self, interface: &str, now: Now) {
+        if self.config.interface != interface || self.effective == OWNER {
+            return;
+        }
+        if let (VrrpState::Backup, Some(due)) = (self.state, self.timers.get(Reason::MasterDown)) {
+            let wait = now.mono.saturating_add(self.master_down());
+            self.timers.set(Reason::MasterDown, due.max(wait));
+        }
+    }
+
     /// The startup delay ends at another moment: a deadline that counts from its end moves along.
     pub fn move_hold(&mut self, before: u64, after: u64) {
         if let Some(due) = self

@@ -1,5 +1,7 @@
 //! What is measured, and how.
 
+mod scripts;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -141,6 +143,7 @@ pub fn all() -> Vec<Row> {
             rounds: 5,
             measure: reload,
         },
+        scripts::row(),
     ]
 }
 

@@ -10,6 +10,7 @@ mod common;
 mod auth;
 mod bad_input;
 mod bfd;
+mod boot;
 mod edits;
 mod firewall;
 mod golden;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
             scenarios::strict_hot_standby_drops_packets_to_the_address,
             scenarios::hot_standby_without_strict_loses_two_pings_at_most,
             scenarios::squid_on_two_active_hosts,
+            boot::nopreempt_with_a_late_link,
+            boot::a_flapping_link_leaves_nobody_in_fault,
+            boot::lost_news_are_read_again,
             timing::announcements,
             timing::paces,
             timing::beaten_masters_wait_as_long_as_they_are_told,

@@ -3,6 +3,7 @@
 
 mod alone;
 mod anything;
+mod boot;
 mod edits;
 mod election;
 mod groups;
