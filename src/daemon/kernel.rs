@@ -294,7 +294,7 @@ impl Kernel {
                 // What is left over is gone before anybody hears that the configuration is in force.
                 while clean && self.slice() {}
                 // Addresses on those that go need not be removed one by one.
-                self.virtual_links.remove_unwanted(&mut self.channel);
+                self.virtual_links.remove_unwanted(&mut self.channel, &self.table);
                 (self.report)(KernelReport::Configured);
                 return;
             }
@@ -725,7 +725,7 @@ impl Kernel {
 
     fn stop(&mut self, keep: bool) {
         if !keep {
-            self.virtual_links.remove_all(&mut self.channel);
+            self.virtual_links.remove_all(&mut self.channel, &self.table);
             self.firewall.remove();
             self.set_promote_secondaries(BTreeSet::new());
         }

@@ -107,6 +107,8 @@ fn main() -> ExitCode {
             virtual_macs::killed_daemon_leaves_nothing_for_long,
             virtual_macs::reload_adds_changes_and_removes,
             virtual_macs::strict_reverse_path_filter,
+            virtual_macs::many_are_gone_at_the_stop,
+            virtual_macs::interface_below_down_and_up,
             virtual_macs::announced_where_no_adverts_leave,
             golden::virtual_macs,
             golden::changes_at_a_reload,

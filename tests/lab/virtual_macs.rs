@@ -352,3 +352,54 @@ pub fn announced_where_no_adverts_leave() {
     assert!(!others.iter().any(|s| s.is_gratuitous_arp("192.0.2.101")));
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// With very many of them a stop leaves none: they go in one step, not one by one.
+pub fn many_are_gone_at_the_stop() {
+    ours_only("keepalived gives up and leaves them");
+    let instances = (1..=250).map(|n| {
+        let name = format!("V{n}");
+        instance(&name, n, 100, &[&format!("192.0.2.{n}/24")], "use_vmac")
+    });
+    let single = Single::new(&instances.collect::<String>());
+    let mut daemon = single.start();
+    daemon.expect("Startup complete", secs(10.0));
+    let links = || single.host.ip("-br link show type macvlan").lines().count();
+    assert_eq!(links(), 250);
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(links(), 0, "{}", daemon.log_text());
+}
+
+/// The interface below goes down and up: addresses go and return, adverts too, in both families.
+pub fn interface_below_down_and_up() {
+    let single = Single::new(
+        &(instance("V4", 51, 100, &[VIP], "use_vmac")
+            + &instance("V6", 52, 100, &["fe80::1:100/64"], "version 3\n    use_vmac vm6")),
+    );
+    let mut daemon = single.start();
+    let masters = |daemon: &mut crate::common::Daemon| {
+        for name in ["V4", "V6"] {
+            daemon.expect(&format!("({name}) Entering MASTER STATE"), secs(8.0));
+        }
+        single.host.wait_address("vrrp.51", VIP, true, secs(2.0));
+        single.host.wait_address("vm6", "fe80::1:100/64", true, secs(2.0));
+    };
+    masters(&mut daemon);
+    daemon.skip_log();
+    single.host.ip("link set eth0 down");
+    for name in ["V4", "V6"] {
+        wait_until(name, secs(3.0), || {
+            (daemon.count(&format!("({name}) Entering FAULT STATE")) > 0).then_some(())
+        });
+    }
+    single.host.wait_address("vrrp.51", VIP, false, secs(2.0));
+    daemon.skip_log();
+    let up = now_ns();
+    single.host.ip("link set eth0 up");
+    masters(&mut daemon);
+    for (vrid, mac) in [(51, VIRTUAL), (52, [0, 0, 0x5e, 0, 2, 52])] {
+        single.watch.wait("adverts again", up, secs(3.0), |s| {
+            s.is_advert(vrid) && s.from_mac == mac
+        });
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}

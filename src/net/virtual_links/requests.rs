@@ -14,6 +14,8 @@ pub(super) const MACVLAN_PRIVATE: u32 = 1;
 const IPVLAN_MODE: u16 = 1;
 const IPVLAN_FLAGS: u16 = 2;
 const IPVLAN_L2: u16 = 0;
+/// Requests of one send.
+const TOGETHER: usize = 64;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 const IFA_F_NODAD: u32 = 0x02;
@@ -134,6 +136,30 @@ pub(super) fn raise(channel: &mut Channel, index: u32) -> Result {
 pub(super) fn remove(channel: &mut Channel, index: u32) -> Result {
     request(channel, libc::RTM_DELLINK, 0, |writer| {
         header(writer, index, 0, 0)
+    })
+}
+
+/// Removes several in one step: they get a group of their own, and the kernel removes the group.
+pub(super) fn remove_together(channel: &mut Channel, indexes: &[u32], group: u32) -> Result {
+    for indexes in indexes.chunks(TOGETHER) {
+        let answers = channel.batch(|batch| {
+            for index in indexes {
+                let writer = batch.begin(libc::RTM_NEWLINK, 0);
+                header(writer, *index, 0, 0);
+                writer.attribute(libc::IFLA_GROUP, &group.to_ne_bytes());
+                writer.end();
+            }
+        });
+        // One that is gone already is no matter.
+        let refused = answers.map_err(Failure::Io)?;
+        if let Some(answer) = refused.into_iter().find(|answer| answer.errno != libc::ENODEV) {
+            let kind = libc::RTM_NEWLINK;
+            return Err(Failure::Refused { kind, answer });
+        }
+    }
+    request(channel, libc::RTM_DELLINK, 0, |writer| {
+        header(writer, 0, 0, 0);
+        writer.attribute(libc::IFLA_GROUP, &group.to_ne_bytes());
     })
 }
 
