@@ -97,6 +97,11 @@ impl Dumps {
         }
     }
 
+    /// The VRRP data, to a file of this name (`config_save_dir`).
+    pub fn state(&self, snapshot: &Snapshot, path: &Path) {
+        self.put(snapshot, path, &report::data::vrrp(snapshot, &local));
+    }
+
     /// SIGUSR2, and with `clear` SIGRTMAX-1: the statistics. It is for the caller to clear them.
     pub fn stats(&self, snapshot: &Snapshot, clear: bool) {
         let clearing = if clear { "and clearing " } else { "" };

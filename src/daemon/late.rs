@@ -39,7 +39,8 @@ impl Watch {
     pub fn configure(&mut self, scheduling: &Scheduling) {
         self.threshold = scheduling.late;
         self.most = scheduling.max_auto_priority;
-        self.priority = scheduling.settings.realtime.unwrap_or(0);
+        // What it was raised to stays.
+        self.priority = scheduling.settings.realtime.unwrap_or(self.priority);
     }
 
     /// To be called with the age of the oldest deadline that is due.

@@ -4,6 +4,7 @@
 //! log, the kernel thread, the VRRP thread and the services, and supervises until the end.
 
 pub mod bfd;
+mod config_save;
 pub mod control;
 pub mod dumps;
 mod group_task;
@@ -15,6 +16,7 @@ pub mod logging;
 pub mod lvs;
 pub mod port;
 pub mod reload;
+mod reload_time;
 pub mod services;
 mod snapshot;
 mod sockets;

@@ -2,7 +2,7 @@
 
 use crate::config::{Class, Reading, Start};
 use crate::model::{Configuration, Globals};
-use crate::process::pidfile::RUN_DIRECTORY;
+use crate::process::pidfile::Naming;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -75,23 +75,25 @@ fn unchangeable(old: &Configuration, new: &Configuration) -> Option<&'static str
     .find_map(|(changed, what)| changed.then_some(what))
 }
 
+/// Where the files of this daemon lie; `-s` goes before the file.
+pub fn naming<'a>(globals: &'a Globals, namespace: Option<&'a str>) -> Naming<'a> {
+    Naming {
+        directory: globals.use_pid_dir,
+        namespace: namespace.or(globals.net_namespace.as_deref()),
+        instance: globals.instance_name.as_deref(),
+        ..Naming::default()
+    }
+}
+
 /// `reload_file`: the file that is there while the configuration is read.
-pub fn marker(globals: &Globals) -> Option<PathBuf> {
+pub fn marker(globals: &Globals, namespace: Option<&str>) -> Option<PathBuf> {
     let given = globals.reload_file.as_ref()?;
     let default = || {
-        let directory =
-            if globals.use_pid_dir || globals.instance_name.is_some() || globals.net_namespace.is_some() {
-                "/keepalived"
-            } else {
-                ""
-            };
         let instance = globals.instance_name.as_ref().map(|name| format!("_{name}"));
-        format!(
-            "{RUN_DIRECTORY}{directory}/keepalived{}.reload",
-            instance.unwrap_or_default()
-        )
+        let name = format!("keepalived{}.reload", instance.unwrap_or_default());
+        naming(globals, namespace).run_directory().join(name)
     };
-    Some(given.clone().unwrap_or_else(default).into())
+    Some(given.as_ref().map_or_else(default, PathBuf::from))
 }
 
 /// Makes the file. A link in its place is not followed.

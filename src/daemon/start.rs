@@ -1,7 +1,9 @@
 //! From the command line to the running daemon.
 
+use super::config_save;
 use super::host::Machine;
 use super::logging::{Log, Settings};
+use super::reload;
 use super::supervise::{self, Running};
 use crate::cli::{self, Options, version};
 use crate::config::{self, ReadOptions, Reading, Start};
@@ -34,16 +36,6 @@ pub fn run(options: &Options) -> i32 {
     if let Some(umask) = options.umask {
         set_umask(umask);
     }
-    let paths = paths(options, None);
-    let files = [&paths.parent, &paths.vrrp, &paths.checkers, &paths.bfd];
-    if files.into_iter().any(|path| pidfile::is_running(path)) {
-        let _ = writer.start(log_settings(options, None));
-        introduce(options);
-        tracing::info!(target: "parent", "Configuration file {}", options.file.display());
-        tracing::info!(target: "parent", "daemon is already running");
-        log.flush(LAST_WORDS);
-        return 0;
-    }
     let launcher = if options.foreground {
         None
     } else {
@@ -58,7 +50,7 @@ pub fn run(options: &Options) -> i32 {
     if let Err(error) = writer.start(log_settings(options, None)) {
         eprintln!("keepalived-rs: cannot start the log: {error}");
     }
-    let status = begin(options, &log, paths, launcher);
+    let status = begin(options, &log, launcher);
     if let Some(status) = status {
         tracing::info!(target: "parent", "Stopped {}", version::KEEPALIVED);
         log.flush(LAST_WORDS);
@@ -70,7 +62,7 @@ pub fn run(options: &Options) -> i32 {
 }
 
 /// Returns the exit status; `None` when another daemon turns out to run.
-fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>) -> Option<i32> {
+fn begin(options: &Options, log: &Log, launcher: Option<Launcher>) -> Option<i32> {
     introduce(options);
     let _core_pattern = prepare_core_dumps(options);
     let give_up = |launcher: Option<Launcher>, status: i32| {
@@ -113,11 +105,8 @@ fn begin(options: &Options, log: &Log, paths: Paths, launcher: Option<Launcher>)
     let configuration = reading.configuration;
     let globals = &configuration.globals;
     set_umask(options.umask.unwrap_or(globals.umask));
-    let paths = if globals.instance_name.is_some() || globals.use_pid_dir || globals.net_namespace.is_some() {
-        self::paths(options, Some(&configuration))
-    } else {
-        paths
-    };
+    config_save::configuration(globals, &reading.files, 0);
+    let paths = self::paths(options, &configuration);
     let settings = log_settings(options, Some(&configuration));
     if !settings.suffix.is_empty() {
         tracing::info!(target: "parent", "Changing syslog ident to Keepalived{}", settings.suffix);
@@ -261,12 +250,8 @@ pub(super) fn tell(options: &Options, reading: &Reading) {
     }
 }
 
-fn paths(options: &Options, configuration: Option<&Configuration>) -> Paths {
-    let globals = configuration.map(|c| &c.globals);
+fn paths(options: &Options, configuration: &Configuration) -> Paths {
     Paths::new(&Naming {
-        directory: options.namespace.is_some()
-            || globals.is_some_and(|g| g.use_pid_dir || g.net_namespace.is_some()),
-        instance: globals.and_then(|g| g.instance_name.as_deref()),
         given: [
             &options.pid,
             &options.vrrp_pid,
@@ -274,6 +259,7 @@ fn paths(options: &Options, configuration: Option<&Configuration>) -> Paths {
             &options.bfd_pid,
         ]
         .map(|path| path.as_deref()),
+        ..reload::naming(&configuration.globals, options.namespace.as_deref())
     })
 }
 

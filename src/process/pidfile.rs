@@ -31,13 +31,30 @@ pub struct Paths {
 /// What the names of the files depend on.
 #[derive(Debug, Clone, Default)]
 pub struct Naming<'a> {
-    /// `use_pid_dir`, or an instance name, or a namespace: `/run/keepalived/`.
+    /// `use_pid_dir`: `/run/keepalived/`.
     pub directory: bool,
-    /// `_<namespace>` and `_<instance>` where there are any, as for syslog identifiers; the namespace only
-    /// gives the directory, the instance is in the names.
+    /// `net_namespace`, `-s`: `/run/keepalived/NAMESPACE/`. keepalived mounts this over `/run/keepalived` for itself.
+    pub namespace: Option<&'a str>,
+    /// `instance`: in `/run/keepalived/`, and part of the names.
     pub instance: Option<&'a str>,
     /// `-p`, `-r`, `-c`, `-b`.
     pub given: [Option<&'a Path>; 4],
+}
+
+impl Naming<'_> {
+    /// Where the files lie that no option names.
+    pub fn run_directory(&self) -> PathBuf {
+        let directory = Path::new(RUN_DIRECTORY);
+        match self.namespace {
+            // A path is as good as a name: its end.
+            Some(namespace) => {
+                let name = Path::new(namespace).file_name().unwrap_or_default();
+                directory.join("keepalived").join(name)
+            }
+            None if self.directory || self.instance.is_some() => directory.join("keepalived"),
+            None => directory.to_owned(),
+        }
+    }
 }
 
 impl Paths {
@@ -48,10 +65,8 @@ impl Paths {
                 if let Some(given) = naming.given[index] {
                     return given.to_owned();
                 }
-                let directory = naming.directory || naming.instance.is_some();
-                let directory = if directory { "/keepalived" } else { "" };
                 let suffix = naming.instance.map(|i| format!("_{i}")).unwrap_or_default();
-                PathBuf::from(format!("{RUN_DIRECTORY}{directory}/{name}{suffix}.pid"))
+                naming.run_directory().join(format!("{name}{suffix}.pid"))
             });
         Paths {
             parent,
@@ -61,19 +76,18 @@ impl Paths {
         }
     }
 
-    /// Makes `/run/keepalived` if a file is to lie there.
+    /// Makes `/run/keepalived` and what is below if a file is to lie there.
     pub fn make_directory(&self) -> io::Result<()> {
         let directory = Path::new(RUN_DIRECTORY).join("keepalived");
-        let wanted = [&self.parent, &self.vrrp, &self.checkers, &self.bfd]
-            .iter()
-            .any(|path| path.parent() == Some(&directory));
-        if !wanted {
-            return Ok(());
+        let files = [&self.parent, &self.vrrp, &self.checkers, &self.bfd];
+        let parents = files.into_iter().filter_map(|path| path.parent());
+        for wanted in parents.filter(|parent| parent.starts_with(&directory)) {
+            std::fs::DirBuilder::new()
+                .mode(0o755)
+                .recursive(true)
+                .create(wanted)?;
         }
-        match std::fs::DirBuilder::new().mode(0o755).create(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            result => result,
-        }
+        Ok(())
     }
 }
 
@@ -246,6 +260,14 @@ mod tests {
             ..Naming::default()
         });
         assert_eq!(name(&directory.bfd), "/run/keepalived/bfd.pid");
+        for namespace in ["red", "/run/netns/red"] {
+            let namespace = Paths::new(&Naming {
+                namespace: Some(namespace),
+                instance: Some("gold"),
+                ..Naming::default()
+            });
+            assert_eq!(name(&namespace.vrrp), "/run/keepalived/red/vrrp_gold.pid");
+        }
     }
 
     #[test]

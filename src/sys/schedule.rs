@@ -1,6 +1,6 @@
 //! Scheduling of the calling thread, and limits of the process.
 
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use std::io;
@@ -26,11 +26,17 @@ fn schedule(policy: i32, priority: u32) -> io::Result<()> {
 
 /// RLIMIT_RTTIME in microseconds: longer uninterrupted real-time work than this draws SIGXCPU, twice as
 /// much SIGKILL (keepalived sets the soft limit to half of the hard one).
-pub fn limit_realtime(microseconds: u32) -> io::Result<()> {
-    let hard = u64::from(microseconds);
-    let limit = libc::rlimit {
-        rlim_cur: hard / 2,
-        rlim_max: hard,
+/// `None`: none, as far as the hard limit can be raised again.
+pub fn limit_realtime(microseconds: Option<u32>) -> io::Result<()> {
+    let limit = match microseconds.map(u64::from) {
+        Some(hard) => libc::rlimit {
+            rlim_cur: hard / 2,
+            rlim_max: hard,
+        },
+        None => libc::rlimit {
+            rlim_cur: libc::RLIM_INFINITY,
+            rlim_max: libc::RLIM_INFINITY,
+        },
     };
     // SAFETY: the limit is read during the call only.
     check(unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &limit) })
@@ -40,6 +46,20 @@ pub fn limit_realtime(microseconds: u32) -> io::Result<()> {
 pub fn set_nice(nice: i32) -> io::Result<()> {
     // SAFETY: takes numbers only. On Linux a "process" of id 0 is the calling thread.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })
+}
+
+/// A set of processors.
+#[derive(Debug, Clone)]
+pub struct Processors(CpuSet);
+
+/// Processors that the calling thread may run on.
+pub fn affinity() -> io::Result<Processors> {
+    Ok(Processors(sched_getaffinity(Pid::from_raw(0))?))
+}
+
+/// Lets the calling thread run on these again.
+pub fn restore_affinity(processors: &Processors) -> io::Result<()> {
+    Ok(sched_setaffinity(Pid::from_raw(0), &processors.0)?)
 }
 
 /// Binds the calling thread to these processors.
@@ -55,6 +75,12 @@ pub fn set_affinity(processors: &[u32]) -> io::Result<()> {
 pub fn lock_memory() -> io::Result<()> {
     // SAFETY: takes flags only.
     check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) })
+}
+
+/// The kernel may swap the process's memory again.
+pub fn unlock_memory() -> io::Result<()> {
+    // SAFETY: takes nothing.
+    check(unsafe { libc::munlockall() })
 }
 
 /// Raises the soft limit of open files to at least this many, and the hard limit where that is allowed.

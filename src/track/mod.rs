@@ -4,4 +4,4 @@ pub mod file;
 mod number;
 pub mod process;
 pub mod script;
-mod watch;
+pub mod watch;

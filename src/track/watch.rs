@@ -25,11 +25,11 @@ const DIRECTORY_GONE: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
     .union(AddWatchFlags::IN_UNMOUNT);
 
 /// A watched directory, by its number.
-pub(super) type Watch = i32;
+pub type Watch = i32;
 
 /// What happened in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Happened {
+pub struct Happened {
     /// Which; `None`: events were lost, anything may have happened.
     pub directory: Option<Watch>,
     /// Name of the file; `None` when it is about the directory itself.
@@ -40,13 +40,14 @@ pub(super) struct Happened {
 
 /// One inotify instance.
 #[derive(Debug)]
-pub(super) struct Directories {
+pub struct Directories {
     inotify: Arc<Inotify>,
     readiness: Readiness,
     known: BTreeSet<WatchDescriptor>,
 }
 
 impl Directories {
+    /// Watches nothing yet. To be called within a runtime.
     pub fn new() -> io::Result<Directories> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         Ok(Directories {
@@ -108,7 +109,7 @@ impl Directories {
 
 /// Watches the directories on which a path depends: its own, and where the file is a link the one that it leads
 /// to. May wait for a file system.
-pub(super) fn watch(inotify: &Inotify, path: &Path) -> (Vec<WatchDescriptor>, io::Result<()>) {
+pub fn watch(inotify: &Inotify, path: &Path) -> (Vec<WatchDescriptor>, io::Result<()>) {
     let mut watches = Vec::new();
     let mut result = Ok(());
     for directory in directories(path) {
@@ -136,11 +137,11 @@ fn directories(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether events about other names may change what the path leads to.
-pub(super) fn is_link(path: &Path) -> bool {
+pub fn is_link(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_symlink())
 }
 
 /// Whether an event about `name` is about this path.
-pub(super) fn concerns(path: &Path, link: bool, name: Option<&OsStr>) -> bool {
+pub fn concerns(path: &Path, link: bool, name: Option<&OsStr>) -> bool {
     link || name.is_none_or(|name| path.file_name() == Some(name))
 }

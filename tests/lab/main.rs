@@ -22,6 +22,7 @@ mod pair;
 mod process;
 mod reload;
 mod scenarios;
+mod settings;
 mod timing;
 mod tracking;
 mod virtual_macs;
@@ -123,6 +124,14 @@ fn main() -> ExitCode {
             tracking::a_process_may_be_restarted,
             tracking::a_short_interruption_of_a_link_is_not_believed,
             tracking::a_link_is_asked_for_its_carrier,
+            settings::the_vrrp_thread_is_scheduled_as_the_file_says,
+            settings::lateness_raises_the_priority,
+            settings::files_have_the_mode_that_umask_leaves,
+            settings::scripts_run_as_their_user_and_at_their_time,
+            settings::instances_and_namespaces_have_names_of_their_own,
+            settings::a_reload_at_a_given_time,
+            settings::reloads_are_recorded,
+            settings::a_directory_for_temporary_files_cannot_change,
         ],
         alone: [
             bad_input::a_few_bad_packets,

@@ -33,7 +33,7 @@ mod traffic;
 
 use change::Interests;
 pub use message::{Change, Command, Handle, Outputs, SocketId, Taken};
-use scheduling::set_scheduling;
+use scheduling::Scheduler;
 use traffic::{InstanceEntry, SocketEntry};
 
 pub use scheduling::Scheduling;
@@ -117,6 +117,7 @@ struct Port {
     failures: Vec<Event>,
     watch: Watch,
     bfd: Bfd,
+    scheduler: Scheduler,
     log_unknown: bool,
     hold_until: u64,
     ended: bool,
@@ -162,6 +163,7 @@ impl Port {
             failures: Vec::new(),
             watch: Watch::default(),
             bfd: Bfd::default(),
+            scheduler: Scheduler::default(),
             log_unknown: false,
             hold_until: 0,
             ended: false,
@@ -338,7 +340,7 @@ impl Port {
                     if let Some(name) = &scheduling.name {
                         crate::process::set_comm(name);
                     }
-                    set_scheduling(&scheduling);
+                    self.scheduler.apply(&scheduling.settings);
                 }
                 Command::Bfd(order) => self.obey_bfd(*order),
                 Command::Beat => {

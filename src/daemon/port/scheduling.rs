@@ -20,38 +20,69 @@ pub struct Scheduling {
     pub late: u64,
 }
 
-pub(super) fn set_scheduling(scheduling: &Scheduling) {
-    let settings = &scheduling.settings;
-    let failed = |what: &str, result: io::Result<()>| {
-        if let Err(error) = result {
-            tracing::warn!(target: "vrrp", "Unable to set {what} of the VRRP thread - {error}");
+/// What of the thread's scheduling is the file's, so that a reload can take it back. What whoever started the daemon
+/// has set stays as long as the file says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Scheduler {
+    realtime: bool,
+    limit: bool,
+    locked: bool,
+    /// Before the file's.
+    affinity: Option<schedule::Processors>,
+}
+
+impl Scheduler {
+    /// Schedules the calling thread.
+    pub(super) fn apply(&mut self, settings: &ProcessSettings) {
+        let failed = |what: &str, result: io::Result<()>| {
+            if let Err(error) = result {
+                tracing::warn!(target: "vrrp", "Unable to set {what} of the VRRP thread - {error}");
+            }
+        };
+        match settings.realtime {
+            Some(priority) => failed("real-time priority", schedule::set_realtime(priority)),
+            None if self.realtime => failed("scheduling", schedule::clear_realtime()),
+            None => {}
         }
-    };
-    match settings.realtime {
-        Some(priority) => failed("real-time priority", schedule::set_realtime(priority)),
-        None => failed("scheduling", schedule::clear_realtime()),
+        self.realtime = settings.realtime.is_some();
+        match settings.nice {
+            // Without a word in the file it goes before what else wants to run at normal priority: it needs little,
+            // and hundreds of scripts that start at once are in front of it otherwise. Without the right to do
+            // so it is as it was.
+            0 => drop(schedule::set_nice(URGENT)),
+            nice => failed("priority", schedule::set_nice(nice)),
+        }
+        if !settings.affinity.is_empty() {
+            self.affinity = self.affinity.take().or_else(|| schedule::affinity().ok());
+            failed("CPU affinity", schedule::set_affinity(&settings.affinity));
+        } else if let Some(before) = self.affinity.take() {
+            failed("CPU affinity", schedule::restore_affinity(&before));
+        }
+        self.lock(settings.no_swap);
+        // The default is not set: keepalived's parent starts a killed child again, here the kernel would end it all
+        // because of a burst of work.
+        let limit =
+            settings.realtime.is_some() && settings.rlimit_rttime != ProcessSettings::default().rlimit_rttime;
+        if limit {
+            failed(
+                "real-time limit",
+                schedule::limit_realtime(Some(settings.rlimit_rttime)),
+            );
+        } else if self.limit {
+            failed("real-time limit", schedule::limit_realtime(None));
+        }
+        self.limit = limit;
     }
-    match settings.nice {
-        // Without a word in the file it goes before what else wants to run at normal priority: it needs little,
-        // and hundreds of scripts that start at once are in front of it otherwise. Without the right to do
-        // so it is as it was.
-        0 => drop(schedule::set_nice(URGENT)),
-        nice => failed("priority", schedule::set_nice(nice)),
-    }
-    if !settings.affinity.is_empty() {
-        failed("CPU affinity", schedule::set_affinity(&settings.affinity));
-    }
-    if settings.no_swap
-        && let Err(error) = schedule::lock_memory()
-    {
-        tracing::info!(target: "vrrp", "Unable to lock process in memory - {error}");
-    }
-    // The default is not set: keepalived's parent starts a killed child again, here the kernel would end it all
-    // because of a burst of work.
-    if settings.realtime.is_some() && settings.rlimit_rttime != ProcessSettings::default().rlimit_rttime {
-        failed(
-            "real-time limit",
-            schedule::limit_realtime(settings.rlimit_rttime),
-        );
+
+    fn lock(&mut self, lock: bool) {
+        let result = match (self.locked, lock) {
+            (false, true) => schedule::lock_memory(),
+            (true, false) => schedule::unlock_memory(),
+            _ => return,
+        };
+        self.locked = lock;
+        if let Err(error) = result {
+            tracing::info!(target: "vrrp", "Unable to lock process in memory - {error}");
+        }
     }
 }

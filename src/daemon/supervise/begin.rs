@@ -7,6 +7,7 @@ use super::super::late::Pressure;
 use super::super::lvs;
 use super::super::port::{self, Command, Outputs};
 use super::super::reload;
+use super::super::reload_time::ReloadTime;
 use super::super::services::Services;
 use super::super::sockets::Sockets;
 use super::settings::{effective, kernel_settings};
@@ -121,12 +122,13 @@ impl<'a> Supervisor<'a> {
             states: BTreeMap::new(),
             pressure: [Pressure::read(); 2],
             reload: Reload::default(),
+            reload_time: ReloadTime::default(),
             startup_delay: Default::default(),
             ready: false,
             _local_igmp: local_igmp,
             static_set: Vec::new(),
         };
-        if let Some(path) = reload::marker(&supervisor.config.globals) {
+        if let Some(path) = reload::marker(&supervisor.config.globals, options.namespace.as_deref()) {
             // From a daemon that was killed while it read.
             reload::unmark(&path);
         }
@@ -138,6 +140,7 @@ impl<'a> Supervisor<'a> {
                 globals.startup_script_timeout,
             )
             .await;
+        supervisor.reload_time.configure(&supervisor.config.globals);
         if nothing && !options.all {
             tracing::info!(target: "parent", "Warning - keepalived has no configuration to run");
         } else {

@@ -2,7 +2,7 @@
 
 use super::super::bfd::Order;
 use super::super::port::{Change, Command, Scheduling};
-use super::super::{reload, snapshot, start};
+use super::super::{config_save, reload, snapshot, start};
 use super::bfd::scheduling;
 use super::settings::{effective, kernel_instances, kernel_settings, nftables_instead};
 use super::{Supervisor, Told};
@@ -17,6 +17,8 @@ use std::sync::{Arc, mpsc};
 pub(super) struct Reload {
     pub(super) in_progress: bool,
     pub(super) queued: bool,
+    /// Reloads that were taken.
+    number: u32,
 }
 
 impl Supervisor<'_> {
@@ -92,6 +94,7 @@ impl Supervisor<'_> {
     pub(super) async fn applied(&mut self) {
         if self.ready {
             tracing::info!(target: "parent", "Reload complete");
+            self.save_state("post");
             self.verdict("done").await;
             let _ = sd_notify::notify(&[NotifyState::Ready]);
         } else {
@@ -101,6 +104,13 @@ impl Supervisor<'_> {
         }
         self.status(None);
         self.next_reload();
+    }
+
+    /// `config_save_dir`.
+    fn save_state(&self, moment: &str) {
+        if let Some(path) = config_save::state(&self.config.globals, self.reload.number, moment) {
+            self.dump(move |dumps, snapshot| dumps.state(snapshot, &path), false);
+        }
     }
 
     pub(super) fn ask_reload(&mut self) {
@@ -116,7 +126,7 @@ impl Supervisor<'_> {
         let _ = sd_notify::notify(&notices);
         let (options, tell) = (self.options.clone(), self.tell.clone());
         let seed = self.config.globals.random_seed;
-        let marker = reload::marker(&self.config.globals);
+        let marker = reload::marker(&self.config.globals, self.options.namespace.as_deref());
         let reader = std::thread::Builder::new().name("reload".into()).spawn(move || {
             if let Some(path) = &marker {
                 reload::mark(path);
@@ -153,6 +163,9 @@ impl Supervisor<'_> {
         if self.lvs.get().is_some() {
             tracing::info!(target: "checkers", "Reloading");
         }
+        self.reload.number += 1;
+        config_save::configuration(&reading.configuration.globals, &reading.files, self.reload.number);
+        self.save_state("pre");
         let warnings = reading
             .diagnostics
             .iter()
@@ -173,6 +186,7 @@ impl Supervisor<'_> {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }
         self.keep_bfd_pid_file();
+        self.reload_time.configure(&self.config.globals);
         self.serve(false).await;
         self.balance();
         self.apply(plan, false);

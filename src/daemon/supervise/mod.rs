@@ -8,6 +8,7 @@ use super::late::{Lateness, Pressure};
 use super::logging::Log;
 use super::lvs;
 use super::port::{Command, Handle, Taken};
+use super::reload_time::ReloadTime;
 use super::services::{self, Services};
 use super::snapshot;
 use super::sockets::Sockets;
@@ -119,6 +120,7 @@ struct Supervisor<'a> {
     /// Counters at the last two beats: the older one is from before whatever has just happened.
     pressure: [Pressure; 2],
     reload: Reload,
+    reload_time: ReloadTime,
     startup_delay: StartupDelay,
     ready: bool,
     /// `disable_local_igmp`, until the end.
@@ -149,6 +151,7 @@ impl<'a> Supervisor<'a> {
                     }
                 }
                 _ = signals.hangup.recv() => self.ask_reload(),
+                () = self.reload_time.due() => self.ask_reload(),
                 _ = signals.data.recv() => self.dump(|dumps, snapshot| dumps.data(snapshot), false),
                 _ = signals.statistics.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, false), false),
                 _ = signals.clear.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, true), true),
