@@ -9,7 +9,7 @@ use crate::model::bfd::BfdInstance;
 use crate::model::route::Family;
 use crate::net::bfd::{Admitted, ListenSpec, Listener, Sender};
 use crate::report::bfd as lines;
-use crate::state::bfd::{BfdVerdict, SessionSnapshot};
+use crate::state::bfd::{BfdNotice, BfdVerdict, SessionSnapshot};
 use crate::state::{Interface, Now};
 use crate::sys::clock;
 use crate::sys::datagram::ReceiveRing;
@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Datagrams taken from one socket before the adverts and the timer have their turn.
@@ -98,6 +99,7 @@ pub struct Bfd {
     configured: bool,
     watchers: Vec<UnboundedSender<BfdVerdict>>,
     effects: Vec<Effect>,
+    notices: Vec<(Arc<str>, BfdNotice)>,
 }
 
 impl Bfd {
@@ -110,6 +112,20 @@ impl Bfd {
     /// What has happened since it was last asked, for VRRP.
     pub fn take_verdicts(&mut self) -> Vec<BfdVerdict> {
         std::mem::take(&mut self.verdicts)
+    }
+
+    /// The groups have been told of this.
+    pub fn delivered(&mut self, verdict: &BfdVerdict, within: Duration) {
+        let up = verdict.up;
+        self.notices
+            .push((verdict.name.clone(), BfdNotice::Delivered { up, within }));
+    }
+
+    /// Logs what has happened. To be called when what follows from it has been sent.
+    pub fn say(&mut self) {
+        for (name, notice) in self.notices.drain(..) {
+            lines::log(&name, &notice);
+        }
     }
 
     /// Names of sessions that are gone since it was last asked.
@@ -484,7 +500,7 @@ impl Bfd {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Send(packet) => send(entry, &packet),
-                Effect::Report(notice) => lines::log(&entry.name, &notice),
+                Effect::Report(notice) => self.notices.push((entry.name.clone(), notice)),
                 Effect::Verdict { up } => {
                     let verdict = BfdVerdict {
                         name: entry.name.clone(),

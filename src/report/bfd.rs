@@ -152,6 +152,12 @@ pub fn log(name: &str, notice: &BfdNotice) {
                 _ => tracing::trace!(target: "bfd", "{text}"),
             }
         }
+        BfdNotice::Delivered { up, within } => tracing::debug!(
+            target: "vrrp",
+            "Received BFD event: instance {name} is in state {} (delivered in {} usec)",
+            if *up { State::Up } else { State::Down },
+            within.as_micros()
+        ),
         BfdNotice::PollStarted => tracing::debug!(target: "bfd", "({name}) Starting poll sequence"),
         BfdNotice::Expired { after, overdue } => tracing::warn!(
             target: "bfd",
@@ -167,16 +173,6 @@ fn side(side: &Side) -> String {
         "{:>8}{:>8}{:>9}{:>6}{:>13}",
         side.min_tx, side.min_rx, side.interval, side.multiplier, side.detection
     )
-}
-
-/// `Received BFD event`, as the VRRP process logs it.
-pub fn received(name: &str, up: bool, since: std::time::Duration) {
-    let state = if up { State::Up } else { State::Down };
-    tracing::debug!(
-        target: "vrrp",
-        "Received BFD event: instance {name} is in state {state} (delivered in {} usec)",
-        since.as_micros()
-    );
 }
 
 #[cfg(test)]

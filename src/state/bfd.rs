@@ -23,6 +23,13 @@ pub enum BfdNotice {
     },
     /// The neighbour is asked to confirm new intervals.
     PollStarted,
+    /// The instances have been told that it is up or down.
+    Delivered {
+        /// Up.
+        up: bool,
+        /// After this time.
+        within: Duration,
+    },
     /// Nothing was heard for the detection time.
     Expired {
         /// Detection time.

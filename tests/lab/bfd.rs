@@ -239,8 +239,8 @@ pub fn with_keepalived() {
         for daemon in [&mut ours, &mut theirs] {
             daemon.expect("(b) Entering Up state", secs(8.0));
         }
+        let agreed = "Detection time is 300000 us";
         wait_until("the agreed intervals", secs(4.0), || {
-            let agreed = "Detection time is 300000 us";
             (ours.count(agreed) > 0 && theirs.count(agreed) > 0).then_some(())
         });
         // Several detection times, in which nothing happens.
@@ -254,6 +254,9 @@ pub fn with_keepalived() {
         for daemon in [&mut ours, &mut theirs] {
             daemon.expect("(b) Entering Up state", secs(8.0));
         }
+        wait_until("the agreed intervals", secs(4.0), || {
+            (theirs.count(agreed) > 0).then_some(())
+        });
         ours.crash();
         theirs.expect("(b) Expired after 300 ms", secs(3.0));
     }

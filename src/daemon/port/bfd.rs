@@ -2,7 +2,6 @@
 
 use super::super::bfd::{Order, World};
 use super::{KEY_BFD, Port};
-use crate::report::bfd as lines;
 use crate::state::track::{TrackSource, Verdict};
 use crate::sys::clock;
 use crate::vrrp::Event;
@@ -45,7 +44,7 @@ impl Port {
         for verdict in self.bfd.take_verdicts() {
             if !self.groups.is_empty() {
                 let since = clock::monotonic().saturating_sub(self.shared.now.get().mono);
-                lines::received(&verdict.name, verdict.up, Duration::from_nanos(since));
+                self.bfd.delivered(&verdict, Duration::from_nanos(since));
             }
             self.dispatch(Event::Track {
                 source: TrackSource::Bfd(verdict.name),

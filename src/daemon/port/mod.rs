@@ -279,6 +279,7 @@ impl Port {
     fn flush_with(&mut self, configure: Option<KernelRequest>) {
         let mut outbox = self.shared.outbox.take();
         self.send_datagrams(&mut outbox);
+        self.bfd.say();
         for notice in outbox.notices.drain(..) {
             (self.outputs.report)(&notice);
         }
