@@ -277,3 +277,80 @@ fn what_the_kernel_refuses_is_not_set() {
         "there already, refused, added"
     );
 }
+
+#[test]
+fn whatever_the_order_what_is_claimed_stays_and_the_rest_goes() {
+    for seed in 0..50_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |end: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % end
+        };
+        let mut lists: Vec<Vec<u8>> = vec![vec![1, 2, 3], vec![4, 5, 6], vec![7, 8, 9], vec![3, 10]];
+        let make = |lists: &[Vec<u8>]| -> Vec<KernelInstance> {
+            let one = |(id, list): (usize, &Vec<u8>)| KernelInstance {
+                vips: list.iter().copied().map(address).collect::<Vec<_>>().into(),
+                ..instance(id as u32, 0..0)
+            };
+            lists.iter().enumerate().map(one).collect()
+        };
+        let mut desired = started(make(&lists));
+        let (mut claimed, mut epochs) = ([false; 4], [0_u64; 4]);
+        let mut kernel: BTreeSet<String> = BTreeSet::new();
+        for _ in 0..80 {
+            let mut out = Vec::new();
+            let id = below(4) as usize;
+            match below(4) {
+                0 => {
+                    // An address leaves, moves, or is new.
+                    let from = lists[id].clone();
+                    let moved = from.get(below(4) as usize).copied();
+                    lists[id].retain(|n| Some(*n) != moved);
+                    let to = below(4) as usize;
+                    let number = moved.filter(|_| below(3) > 0).unwrap_or(11 + below(20) as u8);
+                    if !lists[to].contains(&number) {
+                        lists[to].push(number);
+                    }
+                    desired.configure(make(&lists), false, &table(), &mut out);
+                    for id in 0..4 {
+                        if claimed[id] && below(2) == 0 {
+                            epochs[id] += 1;
+                            desired.claim(InstanceId(id as u32), epochs[id], 1, &mut out);
+                        }
+                    }
+                }
+                1 => {
+                    epochs[id] += 1;
+                    claimed[id] = !claimed[id];
+                    match claimed[id] {
+                        true => desired.claim(InstanceId(id as u32), epochs[id], 1, &mut out),
+                        false => desired.release(InstanceId(id as u32), epochs[id], &mut out),
+                    }
+                }
+                _ => {}
+            }
+            let wanted: BTreeSet<String> = (0..4)
+                .filter(|id| claimed[*id])
+                .flat_map(|id| lists[id].iter().map(|n| format!("192.0.2.{n}")))
+                .collect();
+            let drain = below(5) == 0;
+            for _ in 0..if drain { 40 } else { below(3) } {
+                for (action, address) in work(&mut desired, 1 + below(3) as usize, 0).0 {
+                    match action {
+                        Action::Add => drop(kernel.insert(address)),
+                        Action::Remove => {
+                            assert!(!wanted.contains(&address), "seed {seed}: {address} is claimed");
+                            kernel.remove(&address);
+                        }
+                    }
+                }
+            }
+            if drain {
+                assert!(desired.is_idle());
+                assert_eq!(kernel, wanted, "seed {seed}");
+            }
+        }
+    }
+}
