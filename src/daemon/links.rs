@@ -55,6 +55,11 @@ impl Links {
         for group in &running.groups {
             for member in &group.members {
                 let config = &member.config;
+                // Of those for addresses it is not said that they were there.
+                let own = config.own_interface();
+                self.made.retain(|(_, name, _, made)| {
+                    *made != Made::Found || name == own || !is_for(config, name)
+                });
                 let made = |how: fn(&Made) -> bool, links: &mut Links| links.tell_made(&config.name, how);
                 made(|made| *made == Made::Found, self);
                 self.tell_addresses(&config.interface, &mut told);
@@ -65,6 +70,7 @@ impl Links {
                 self.used.extend(names(&member.config, group.group.as_deref()));
             }
         }
+        self.made.clear();
     }
 
     fn tell_addresses(&self, name: &str, told: &mut BTreeSet<String>) {
@@ -133,6 +139,12 @@ fn tell(before: &Interface, now: &Interface) {
 /// The addresses that adverts are sent from, IPv4 and IPv6.
 fn addresses(interface: &Interface) -> [Option<IpAddr>; 2] {
     [interface.source(false), interface.source(true)]
+}
+
+/// An address of the instance is on it.
+fn is_for(instance: &Instance, name: &str) -> bool {
+    let mut addresses = instance.vips.iter().chain(&instance.excluded_vips);
+    addresses.any(|address| address.interface == name)
 }
 
 fn names<'a>(instance: &'a Instance, group: Option<&'a SyncGroup>) -> impl Iterator<Item = String> + 'a {

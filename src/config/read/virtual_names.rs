@@ -31,11 +31,8 @@ struct Names {
 /// Gives the names, in the order of the file.
 pub(super) fn assign(drafts: &mut [Draft], context: &mut Context) {
     let mut names = Names::default();
-    for draft in drafts.iter() {
-        let instance = &draft.instance;
-        if let Some(name) = instance.virtual_interface().filter(|name| !name.is_empty()) {
-            names.taken.insert(name.to_owned(), own_link(instance));
-        }
+    for draft in drafts.iter_mut() {
+        given_name(&mut draft.instance, &mut names, context);
     }
     for draft in drafts.iter_mut() {
         let instance = &mut draft.instance;
@@ -43,6 +40,34 @@ pub(super) fn assign(drafts: &mut [Draft], context: &mut Context) {
         address_names(instance, &mut names, context);
     }
     disable_shared(drafts, context);
+}
+
+/// A name of the file, unless it is already that of another one.
+fn given_name(instance: &mut Instance, names: &mut Names, context: &mut Context) {
+    let link = own_link(instance);
+    let Some(name) = instance
+        .virtual_interface()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+    else {
+        return;
+    };
+    match names.taken.get(&name) {
+        Some(other) if *other != link || link.mac.is_none() => {
+            let text = format!(
+                "({}) interface name {name} is that of another instance's interface - ignoring it",
+                instance.name
+            );
+            context.diagnostics.hint(None, text);
+            if let Some(vmac) = &mut instance.vmac {
+                vmac.name.clear();
+            }
+            if let Some(ipvlan) = &mut instance.ipvlan {
+                ipvlan.name.clear();
+            }
+        }
+        _ => drop(names.taken.insert(name, link)),
+    }
 }
 
 fn own_link(instance: &Instance) -> Link {
@@ -312,6 +337,26 @@ mod tests {
             "B longprefix2.200",
         ];
         assert_eq!(shown(&config)[..4], expected);
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let text = instance(
+            "A",
+            "eth0",
+            1,
+            "use_vmac vm\n virtual_ipaddress {\n 192.0.2.1\n }",
+        ) + &instance(
+            "B",
+            "eth1",
+            2,
+            "use_vmac vm\n virtual_ipaddress {\n 192.0.2.2\n }",
+        );
+        let (config, said) = read(MemoryHost::default(), &text);
+        let own: Vec<&str> = config.instances.iter().map(|i| i.own_interface()).collect();
+        assert_eq!(own, ["vm", "vrrp.2"]);
+        let line = "(B) interface name vm is that of another instance's interface - ignoring it";
+        assert!(said.iter().any(|said| said == line), "{said:?}");
     }
 
     #[test]

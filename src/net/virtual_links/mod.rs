@@ -99,7 +99,7 @@ impl VirtualLinks {
         } = self;
         for held in held {
             held.waiting = false;
-            let Some(lower) = table.by_name(&held.link.over) else {
+            let Some(lower) = lower_of(table, &held.link) else {
                 // Gone along with the interface below.
                 held.index = None;
                 below.forget(&held.link.over);
@@ -148,7 +148,7 @@ impl VirtualLinks {
     /// that were made since the last time.
     pub fn raise(&mut self, channel: &mut Channel, table: &Table) -> Vec<Brought> {
         for held in &mut self.held {
-            let Some(lower) = table.by_name(&held.link.over) else {
+            let Some(lower) = lower_of(table, &held.link) else {
                 continue;
             };
             let found = table.by_name(&held.link.name);
@@ -222,7 +222,7 @@ impl VirtualLinks {
         held.index = None;
         held.raised = false;
         held.link_local = None;
-        table.by_name(&held.link.over).is_some()
+        lower_of(table, &held.link).is_some()
     }
 
     /// One that has been set up has not the link-local address that it was given.
@@ -260,7 +260,7 @@ impl VirtualLinks {
     pub fn vmacs(&self, table: &Table) -> Vec<VirtualMac> {
         let vmac = |held: &Held| {
             let found = table.by_name(&held.link.name)?;
-            let lower = table.by_name(&held.link.over)?;
+            let lower = lower_of(table, &held.link)?;
             Some(VirtualMac {
                 name: found.name.clone(),
                 index: found.index,
@@ -314,4 +314,17 @@ fn unused_group(table: &Table) -> u32 {
     let first = 0x6b00_0000 | (std::process::id() & 0x00ff_ffff);
     let free = |group: &u32| !table.iter().any(|link| link.group == *group);
     (first..).find(free).unwrap_or(first)
+}
+
+/// The interface that the kernel puts it over: a macvlan over a macvlan is one over the interface below that.
+fn lower_of<'a>(table: &'a Table, link: &VirtualLink) -> Option<&'a Interface> {
+    let over = table.by_name(&link.over)?;
+    let kind = match link.kind {
+        VirtualKind::Vmac(_) => "macvlan",
+        VirtualKind::Ipvlan { .. } => "ipvlan",
+    };
+    match over.lower {
+        Some(lower) if over.kind.as_deref() == Some(kind) => table.get(lower),
+        _ => Some(over),
+    }
 }
