@@ -21,6 +21,7 @@ mod never_late;
 mod pair;
 mod process;
 mod reload;
+mod routes;
 mod scenarios;
 mod settings;
 mod timing;
@@ -83,6 +84,9 @@ fn main() -> ExitCode {
             kernel::interface_down_and_up,
             kernel::interface_deleted_and_made_again,
             kernel::sync_group_moves_together,
+            routes::the_same_as_keepalived,
+            routes::what_is_removed_returns_and_the_remover_is_named,
+            routes::what_is_removed_is_given_up_if_asked_for,
             impaired::partition_and_heal,
             impaired::lost_adverts,
             golden::version_2_with_password,
