@@ -23,6 +23,7 @@
 
 pub mod block;
 pub mod diagnostic;
+mod foreign;
 pub mod host;
 pub mod keyword;
 pub mod lexer;
@@ -105,6 +106,8 @@ pub struct Reading {
     pub test_status: i32,
     /// All files in one text, as keepalived's children read it: comments gone, line numbers kept.
     pub consolidated: String,
+    /// Complaints about our own settings, and about what this host will do; no keepalived has them.
+    pub advice: Vec<String>,
     later: Vec<Later>,
 }
 
@@ -132,7 +135,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     let mut diagnostics = Diagnostics::default();
     let mut configuration = Configuration::default();
     let mut later = Vec::new();
-    own::read(host, &mut configuration.globals, &mut diagnostics);
+    let mut advice = own::read(host, &mut configuration.globals);
     let seed = options.random_seed.unwrap_or_else(|| host.random());
     let mut preprocessor =
         Preprocessor::new(host, &options.file, &config_id, options.all_config, seed, false);
@@ -205,6 +208,10 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
         }
     }
 
+    advice.extend(foreign::advice(host, &configuration));
+    for line in &advice {
+        diagnostics.hint(None, line.as_str());
+    }
     let (files, consolidated) = preprocessor.finish();
     let start = if no_namespace {
         Start::Exit(0)
@@ -230,6 +237,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
         start,
         test_status,
         consolidated,
+        advice,
         later,
     }
 }

@@ -1,7 +1,6 @@
 //! Settings that keepalived does not have: `rs_*` lines, in `global_defs` or in a file of their own, which
 //! keepalived never reads, so that the way back stays open.
 
-use super::diagnostic::Diagnostics;
 use super::host::Host;
 use crate::model::Globals;
 use crate::model::globals::WhenRemoved;
@@ -24,19 +23,21 @@ pub fn set(name: &str, value: Option<&str>, globals: &mut Globals) -> Result<(),
     Ok(())
 }
 
-/// Reads the file, if there is one. Lines in `global_defs` win over it.
-pub(super) fn read(host: &dyn Host, globals: &mut Globals, diagnostics: &mut Diagnostics) {
+/// Reads the file, if there is one, and returns what is wrong in it. Lines in `global_defs` win over it.
+pub(super) fn read(host: &dyn Host, globals: &mut Globals) -> Vec<String> {
+    let mut complaints = Vec::new();
     let Ok(bytes) = host.read(Path::new(FILE)) else {
-        return;
+        return complaints;
     };
     for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
         let line = line.split(['#', '!']).next().unwrap_or_default();
         let mut words = line.split_ascii_whitespace();
         let Some(name) = words.next() else { continue };
         if let Err(wrong) = set(name, words.next(), globals) {
-            diagnostics.hint(None, format!("({FILE}: Line {}) {wrong}", number + 1));
+            complaints.push(format!("({FILE}: Line {}) {wrong}", number + 1));
         }
     }
+    complaints
 }
 
 #[cfg(test)]

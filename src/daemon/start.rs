@@ -235,6 +235,9 @@ pub(super) fn tell(options: &Options, reading: &Reading) {
             config::Pass::Bfd => tracing::info!(target: "bfd", "{line}"),
         }
     }
+    for line in &reading.advice {
+        tracing::warn!(target: "parent", "{line}");
+    }
     for line in reading.not_yet() {
         tracing::warn!(target: "parent", "{line}");
     }

@@ -47,14 +47,19 @@ pub(super) fn write(text: &mut Text, snapshot: &Snapshot, local: LocalText) {
         return;
     }
     line!(text, "------< Interfaces >------");
-    let configured = snapshot.config.instances.iter().flat_map(addresses);
+    let config = &snapshot.config;
+    let configured = config
+        .instances
+        .iter()
+        .flat_map(addresses)
+        .chain(&config.static_addresses);
     let ours: BTreeSet<IpAddr> = configured.map(|address| address.network.address).collect();
     for interface in &snapshot.interfaces {
         write_one(text, snapshot, interface, &ours, local);
     }
 }
 
-/// `ours`: addresses that instances bring and take away, which are not the interface's own.
+/// `ours`: addresses that instances bring and take away, and static ones, which are not the interface's own.
 fn write_one(
     text: &mut Text,
     snapshot: &Snapshot,

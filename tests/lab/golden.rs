@@ -296,6 +296,11 @@ pub fn unicast() {
     masters("05-unicast", &["VI_1"]);
 }
 
+/// 08-routes-rules-static.
+pub fn routes_rules_and_static_objects() {
+    masters_reloaded("08-routes-rules-static", &["VI_1"]);
+}
+
 /// 09-excluded-labels.
 pub fn labels_and_excluded_addresses() {
     masters("09-excluded-labels", &["VI_1"]);

@@ -95,6 +95,7 @@ fn main() -> ExitCode {
             golden::version_3_owner,
             golden::version_3_ipv6,
             golden::unicast,
+            golden::routes_rules_and_static_objects,
             golden::labels_and_excluded_addresses,
             golden::ah,
             golden::hmac,

@@ -165,6 +165,8 @@ pub fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, usi
             || line.ends_with(": not yet acted on")
             // A hint of our own.
             || line.contains(") strict mode drops packets")
+            // keepalived removes routes at the start that are not there, and says so for each.
+            || line.starts_with("Netlink: error: No such process(3), type=RTM_DELROUTE")
             || OF_PROCESSES.iter().any(|start| line.starts_with(start))
         {
             continue;
@@ -191,8 +193,8 @@ pub fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, usi
             Some((before, _)) => format!("{before} Expired after <MSEC> ms (<USEC> usec overdue)"),
             None => line,
         };
-        // How often VIPs are removed at the start is a matter of keepalived's processes.
-        let once = line.ends_with("removing VIPs.") || line.ends_with("removing E-VIPs.");
+        // How often they are removed at the start is a matter of keepalived's processes.
+        let once = line.contains(") removing ");
         let times = counted.entry(line).or_insert(0);
         *times = if once { 1 } else { *times + 1 };
     }
