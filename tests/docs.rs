@@ -20,6 +20,10 @@ const BETTER: &[(&str, &str)] = &[
     ("vrrp_instance", "lower_prio_no_advert"),
     ("vrrp_instance", "virtual_ipaddress"),
     ("vrrp_instance", "virtual_ipaddress_excluded"),
+    ("vrrp_instance", "virtual_routes"),
+    ("vrrp_instance", "virtual_rules"),
+    ("(root)", "static_routes"),
+    ("(root)", "static_rules"),
     ("vrrp_instance", "notify"),
     ("vrrp_instance", "notify_backup"),
     ("vrrp_instance", "notify_master"),
@@ -47,7 +51,9 @@ fn table() -> String {
                 "\n### {title}\n\n| keyword | arguments | default | |\n| --- | --- | --- | --- |\n"
             );
         }
-        let status = if !row.effective {
+        let status = if row.notes.starts_with("not in keepalived") {
+            "ours"
+        } else if !row.effective {
             "not yet"
         } else if BETTER.contains(&(row.block, row.name)) {
             "better"

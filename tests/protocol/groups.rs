@@ -89,6 +89,44 @@ fn one_member_beaten_all_beaten() {
 }
 
 #[test]
+fn what_is_taken_from_one_is_given_up_by_all() {
+    let mut solo = master();
+    solo.handle(Event::Removed {
+        instance: InstanceId(51),
+    });
+    assert_eq!(states(&solo), [VrrpState::Backup; 2]);
+    assert_eq!(zeros(&solo), [51, 52], "before anything else");
+    assert!(
+        matches!(
+            solo.effects[..2],
+            [Effect::Advertise { .. }, Effect::Advertise { .. }]
+        ),
+        "{:?}",
+        solo.effects
+    );
+    assert_eq!(
+        solo.lines(),
+        [
+            "(VI_1) Entering BACKUP STATE",
+            "(VI_1) sent 0 priority",
+            "VRRP_Group(VG_1) Syncing instances to BACKUP state",
+            "(VI_2) Entering BACKUP STATE",
+            "(VI_2) sent 0 priority",
+        ]
+    );
+    // Nobody else is there: masters again after the skew time, not after a master down interval.
+    solo.pass(S);
+    assert_eq!(states(&solo), [VrrpState::Master; 2]);
+    // A backup has nothing that could be taken from it.
+    let mut backup = Solo::start(group_config(2, &pair()));
+    backup.handle(Event::Removed {
+        instance: InstanceId(51),
+    });
+    assert_eq!(states(&backup), [VrrpState::Backup; 2]);
+    assert!(zeros(&backup).is_empty());
+}
+
+#[test]
 fn one_fault_all_fault_and_back_together() {
     let mut configs = pair();
     configs[1].track_interfaces = vec![Tracked {
