@@ -10,10 +10,10 @@ use std::net::IpAddr;
 impl Instance {
     /// Reports something.
     pub fn report(&self, what: What, peer: Option<IpAddr>, out: &mut Effects) {
-        let cause = if matches!(what, What::Entering { .. } | What::FaultAtStart) {
-            self.cause.clone()
-        } else {
-            "".into()
+        let cause = match what {
+            What::Entering { .. } | What::FaultAtStart => self.cause.clone(),
+            What::Priority { .. } => self.sum().into(),
+            _ => "".into(),
         };
         out.push(Effect::Report(Notice {
             instance: Some(self.name.clone()),
@@ -24,6 +24,15 @@ impl Instance {
             cause,
             what,
         }));
+    }
+
+    /// Where the priority comes from: `base 100, script chk -20`.
+    fn sum(&self) -> String {
+        let mut sum = format!("base {}", self.config.priority);
+        for part in &self.contributions {
+            sum.push_str(&format!(", {} {:+}", part.name, part.value));
+        }
+        sum
     }
 
     /// Reports what is odd about a packet, once per kind.

@@ -229,7 +229,7 @@ impl Drop for Sleepers {
 fn three_kinds(sleepers: &Sleepers) -> String {
     let (name, program) = (&sleepers.name, sleepers.program.display());
     format!(
-        "vrrp_track_process some {{\n    process {name}\n    weight 20\n    quorum 2\n    quorum_max 3\n}}\n\
+        "global_defs {{\n    json_version 2\n}}\nvrrp_track_process some {{\n    process {name}\n    weight 20\n    quorum 2\n    quorum_max 3\n}}\n\
          vrrp_track_process exactly {{\n    process {program} 300\n    weight -5\n}}\n\
          vrrp_track_process none {{\n    process {name}\n    quorum_max 0\n    weight 40 reverse\n}}\n{}",
         instance(
@@ -293,6 +293,21 @@ pub fn processes_are_counted() {
     ] {
         assert!(of_some.lines().take(12).any(|l| l == line), "{line}:\n{of_some}");
     }
+    let (_, number) = Start::new(&single.host, Which::Tested)
+        .only_args(&["--signum=JSON"])
+        .output();
+    daemon.signal_number(number.trim().parse().expect("--signum prints a number"));
+    let json = wait_until("the JSON", secs(3.0), || {
+        let text = fs::read_to_string(single.host.tmp().join("keepalived.json")).ok()?;
+        serde_json::from_str::<serde_json::Value>(&text).ok()
+    });
+    let some = &json["track_process"][0];
+    assert_eq!(
+        (&some["current_processes"], &some["have_quorum"]),
+        (&3.into(), &true.into()),
+        "{json}"
+    );
+    assert_eq!(json["vrrp"][0]["data"]["effective_priority"], 120, "{json}");
 }
 
 /// In a process namespace of its own the kernel tells nothing: all processes are read each second.

@@ -3,6 +3,7 @@
 use crate::alone::*;
 use crate::lab::{S, Solo, advert_of, group_config, instance, instance6, interface};
 use keepalived_rs::model::vrrp::Version;
+use keepalived_rs::state::notice::What;
 use keepalived_rs::state::track::{TrackSource, Verdict};
 use keepalived_rs::state::{InstanceId, VrrpState};
 use keepalived_rs::vrrp::{Effect, Event};
@@ -52,6 +53,14 @@ fn weights_add_up_and_move_the_deadline_of_a_backup() {
     assert_eq!(
         snapshot.master_down.as_nanos() as u64,
         3 * S + (256 - 116) * S / 256
+    );
+    let mut causes = solo.effects.iter().filter_map(|effect| match effect {
+        Effect::Report(notice) if matches!(notice.what, What::Priority { .. }) => Some(&*notice.cause),
+        _ => None,
+    });
+    assert_eq!(
+        causes.next_back(),
+        Some("base 100, interface eth1 +11, script up +30, script down -20, script not +7, file file -12")
     );
     // The clamp.
     solo.handle(verdict(TrackSource::File("file".into()), Verdict::Value(80)));
