@@ -367,9 +367,10 @@ impl Session {
                 Timer::Urgent | Timer::Transmit => self.send(now, out),
                 Timer::Forget => self.forget(),
                 Timer::Detect => {
+                    let overdue = Duration::from_nanos(now.mono - at);
                     out.push(Effect::Report(BfdNotice::Expired {
-                        after: Duration::from_micros(self.detection),
-                        overdue: Duration::from_nanos(now.mono - at),
+                        after: Duration::from_micros(self.detection) + overdue,
+                        overdue,
                     }));
                     self.forget();
                     self.enter(now, State::Down, Diagnostic::Expired, true, out);

@@ -32,9 +32,9 @@ pub enum BfdNotice {
     },
     /// Nothing was heard for the detection time.
     Expired {
-        /// Detection time.
+        /// Time since the last packet.
         after: Duration,
-        /// How long ago it had passed.
+        /// How long ago the detection time had passed.
         overdue: Duration,
     },
 }

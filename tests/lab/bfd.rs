@@ -90,7 +90,7 @@ pub fn neighbour_lost_moves_the_master() {
     let watch = site._lab.watch(&site.lan);
     let pulled = now_ns();
     site.line.pull();
-    high.expect("(gw) Expired after 300 ms", secs(2.0));
+    high.expect("(gw) Expired after 3", secs(2.0));
     high.expect("VRRP_Instance(VI_1) Tracked BFD instance gw is DOWN", secs(1.0));
     high.expect("(VI_1) Entering FAULT STATE", secs(1.0));
     low.expect("(VI_1) Entering MASTER STATE", secs(3.0));
@@ -249,7 +249,7 @@ pub fn with_keepalived() {
             daemon.never("(b) Entering Down state");
         }
         theirs.crash();
-        ours.expect("(b) Expired after 300 ms", secs(3.0));
+        ours.expect("(b) Expired after 3", secs(2.0));
         let mut theirs = Start::new(&line.theirs, Which::Keepalived).spawn();
         for daemon in [&mut ours, &mut theirs] {
             daemon.expect("(b) Entering Up state", secs(8.0));
@@ -258,7 +258,7 @@ pub fn with_keepalived() {
             (theirs.count(agreed) > 0).then_some(())
         });
         ours.crash();
-        theirs.expect("(b) Expired after 300 ms", secs(3.0));
+        theirs.expect("(b) Expired after 3", secs(2.0));
     }
 }
 
@@ -291,7 +291,7 @@ pub fn with_frr() {
         line.steady();
         ours.never("(b) Entering Down state");
         frr.crash();
-        ours.expect("(b) Expired after 300 ms", secs(3.0));
+        ours.expect("(b) Expired after 3", secs(2.0));
     }
 }
 
@@ -367,7 +367,7 @@ pub fn hostile_packets_do_not_disturb() {
         .count();
     assert!(log <= 1000, "{log} lines");
     theirs.crash();
-    ours.expect("(b) Expired after 300 ms", secs(3.0));
+    ours.expect("(b) Expired after 3", secs(2.0));
 }
 
 /// A UDP datagram to port 3784, without a checksum.
