@@ -58,7 +58,7 @@ fn given_name(instance: &mut Instance, names: &mut Names, context: &mut Context)
                 "({}) interface name {name} is that of another instance's interface - ignoring it",
                 instance.name
             );
-            context.diagnostics.hint(None, text);
+            context.diagnostics.general(Class::Ok, text);
             if let Some(vmac) = &mut instance.vmac {
                 vmac.name.clear();
             }
