@@ -135,7 +135,7 @@ fn the_status_sets_the_weight() {
 #[test]
 fn a_script_that_hangs_is_a_failure() {
     let make = |()| {
-        let mut job = script("sleep 600", Duration::from_millis(100), false);
+        let mut job = script("exec sleep 600", Duration::from_millis(100), false);
         std::sync::Arc::make_mut(&mut job.checker).retry = 0;
         job
     };
@@ -157,8 +157,14 @@ fn a_script_does_not_outlive_its_checker() {
         ended.display(),
         started.display()
     );
+    let mut spawner = None;
     with(
-        |()| script(&text, LONG, false),
+        |()| {
+            let job = script(&text, LONG, false);
+            // The spawner stays when the checker goes.
+            spawner = job.means.spawner.clone();
+            job
+        },
         |watch| async move {
             let watch = watch;
             for (file, then) in [(&started, true), (&ended, false)] {
