@@ -2,6 +2,7 @@
 //! lines, and reports its verdicts; what follows from a verdict is not its business.
 
 pub mod connect;
+pub mod http;
 mod misc;
 mod probe;
 pub mod schedule;
@@ -46,6 +47,8 @@ pub struct Means {
     pub spawner: Option<Spawner>,
     /// Groups of the users that scripts run as.
     pub groups: ScriptGroups,
+    /// The `SSL` block, if there is one.
+    pub tls: Option<http::tls::Tls>,
 }
 
 /// What a checker follows that others look at.
@@ -81,6 +84,7 @@ async fn run(desk: Desk) {
             timeout,
             dynamic,
         } => probe::repeat(desk, misc::Misc::new(command, *timeout, *dynamic)).await,
+        CheckerKind::Http(check) => http::run(desk, check).await,
         _ => std::future::pending().await,
     }
 }

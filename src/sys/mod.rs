@@ -7,6 +7,8 @@ pub mod datagram;
 pub mod local_time;
 pub mod netlink;
 pub mod option;
+#[cfg(feature = "pcre2")]
+pub mod pattern;
 pub mod poll;
 pub mod readiness;
 pub mod schedule;
