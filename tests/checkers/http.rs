@@ -410,8 +410,8 @@ fn hostile_servers_fail_with_a_reason_and_cost_nothing() {
         ),
         (
             Box::new(says("\u{0}\u{1}\u{2}HTTP/1.0 999999")),
-            "HTTP status code error to",
-            "",
+            "Read error with",
+            "not HTTP",
         ),
         (
             Box::new(says("HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nshort")),

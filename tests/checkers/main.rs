@@ -4,3 +4,4 @@ mod http;
 mod misc;
 mod support;
 mod tcp;
+mod tls;
