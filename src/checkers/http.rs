@@ -7,7 +7,7 @@ pub mod tls;
 use super::connect::{self, ConnectError};
 use super::schedule::Turn;
 use super::{Desk, random};
-use crate::model::lvs::{Connection, HttpCheck, SslContext, Url};
+use crate::model::lvs::{Connection, HttpCheck, Url};
 use crate::state::check::CheckVerdict;
 use exchange::{ExchangeError, Patience, Question, ask};
 use judge::{Fault, Judge, Wanted};
@@ -35,10 +35,9 @@ impl From<Fault> for Trouble {
 /// Runs the checker until nobody listens.
 pub(super) async fn run(mut desk: Desk, http: &HttpCheck) {
     let mut urls: Vec<Wanted> = http.urls.iter().map(Wanted::new).collect();
-    let tls = if http.tls { own_tls(&desk) } else { None };
     let mut session = Session {
         http,
-        tls,
+        tls: desk.job.means.tls.clone(),
         whole: desk.schedule.delay_loop.max(http.connection.timeout * 4),
         told: None,
         lengths: vec![None; urls.len()],
@@ -76,13 +75,6 @@ pub(super) async fn run(mut desk: Desk, http: &HttpCheck) {
             }
         };
         tokio::time::sleep(delay).await;
-    }
-}
-
-fn own_tls(desk: &Desk) -> Option<Tls> {
-    match &desk.job.means.tls {
-        Some(tls) => Some(tls.clone()),
-        None => Tls::new(&SslContext::default()).ok(),
     }
 }
 
@@ -183,7 +175,7 @@ impl Session<'_> {
     ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, Trouble> {
         let http = self.http;
         let Some(tls) = &self.tls else {
-            return Err(Trouble::Postponed("TLS could not be set up".to_owned()));
+            return Err(Trouble::Postponed("the SSL block could not be used".to_owned()));
         };
         let indicated = http.enable_sni || http.sni_name.is_some();
         let hosts = [&http.sni_name, &url.virtual_host, &http.virtual_host];

@@ -2,11 +2,16 @@
 //! lines, and reports its verdicts; what follows from a verdict is not its business.
 
 pub mod connect;
+mod dns;
+mod follow;
 pub mod http;
 mod misc;
+mod ping;
 mod probe;
 pub mod schedule;
+mod smtp;
 mod tcp;
+mod udp;
 
 use crate::model::lvs::{Checker, CheckerKind};
 use crate::process::privileges::ScriptGroups;
@@ -47,7 +52,7 @@ pub struct Means {
     pub spawner: Option<Spawner>,
     /// Groups of the users that scripts run as.
     pub groups: ScriptGroups,
-    /// The `SSL` block, if there is one.
+    /// The `SSL` block, ready; `None` when it cannot be used.
     pub tls: Option<http::tls::Tls>,
 }
 
@@ -85,7 +90,14 @@ async fn run(desk: Desk) {
             dynamic,
         } => probe::repeat(desk, misc::Misc::new(command, *timeout, *dynamic)).await,
         CheckerKind::Http(check) => http::run(desk, check).await,
-        _ => std::future::pending().await,
+        CheckerKind::Smtp { connection, helo } => {
+            probe::repeat(desk, smtp::Smtp { connection, helo }).await;
+        }
+        CheckerKind::Dns(check) => probe::repeat(desk, dns::Dns(check)).await,
+        CheckerKind::Udp(check) => probe::repeat(desk, udp::Udp(check)).await,
+        CheckerKind::Ping(connection) => probe::repeat(desk, ping::Ping(connection)).await,
+        CheckerKind::File(check) => follow::file(desk, check).await,
+        CheckerKind::Bfd { name } => follow::bfd(desk, name).await,
     }
 }
 

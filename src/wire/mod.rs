@@ -6,6 +6,7 @@ pub mod arp;
 pub mod auth;
 pub mod bfd;
 pub mod checksum;
+pub mod dns;
 pub mod ipv4;
 pub mod ndp;
 pub mod process_event;

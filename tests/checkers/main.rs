@@ -1,7 +1,10 @@
 //! Checkers against servers on this machine: what they say and report, word for word.
 
+mod datagrams;
+mod follow;
 mod http;
 mod misc;
+mod smtp;
 mod support;
 mod tcp;
 mod tls;

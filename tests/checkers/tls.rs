@@ -88,6 +88,7 @@ fn ssl_get(port: u16, change: impl FnOnce(&mut HttpCheck)) -> HttpCheck {
 }
 
 fn first(check: HttpCheck, tls: Option<Tls>) -> (String, Vec<String>) {
+    let tls = tls.or_else(|| Tls::ready(None));
     let make = |()| {
         let mut checker = checker(CheckerKind::Http(Box::new(check)));
         (checker.retry, checker.log_all_failures) = (0, true);

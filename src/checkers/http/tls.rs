@@ -16,6 +16,7 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use tracing::error;
 
 /// What all SSL_GET checkers share: the `SSL` block, read and ready.
 #[derive(Debug, Clone)]
@@ -68,6 +69,16 @@ impl Tls {
         // Each check is a connection of its own that proves the whole handshake.
         config.resumption = Resumption::disabled();
         Ok(Tls(Arc::new(config)))
+    }
+
+    /// The same, with what is wrong written to the log. Without a block nothing can be.
+    pub fn ready(context: Option<&SslContext>) -> Option<Tls> {
+        let tls = match context {
+            Some(context) => Tls::new(context),
+            None => Tls::new(&SslContext::default()),
+        };
+        tls.map_err(|error| error!(target: "checkers", "{error} - SSL_GET checks do not run"))
+            .ok()
     }
 
     /// The handshake. Without a name no server name is indicated.

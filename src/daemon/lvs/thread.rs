@@ -1,6 +1,7 @@
 //! What the thread does.
 
 use super::{Change, Order, sync};
+use crate::checkers::http::tls::Tls;
 use crate::checkers::{self, Feed, Job, Means};
 use crate::daemon::services::Services;
 use crate::lvs::{Lvs, LvsSettings, LvsStop};
@@ -41,6 +42,8 @@ pub(super) struct Thread {
     config: Arc<Configuration>,
     services: Option<Services>,
     groups: ScriptGroups,
+    /// The `SSL` block, for SSL_GET.
+    tls: Option<Tls>,
     keep: bool,
     started: bool,
     running: BTreeMap<CheckerId, Running>,
@@ -69,6 +72,7 @@ impl Thread {
             config: Arc::default(),
             services: None,
             groups: ScriptGroups::default(),
+            tls: None,
             keep: false,
             started: false,
             running: BTreeMap::new(),
@@ -155,6 +159,7 @@ impl Thread {
         let before = std::mem::replace(&mut self.config, change.config);
         self.services = change.services;
         self.groups = change.groups;
+        self.tls = Tls::ready(self.config.lvs.ssl.as_ref());
         self.keep = change.keep;
         let again = self.started;
         info!(target: "checkers", "{} ipvs", if again { "Reinitializing" } else { "Initializing" });
@@ -329,6 +334,7 @@ impl Thread {
             means: Means {
                 spawner: self.services.as_ref().map(Services::spawner),
                 groups: self.groups.clone(),
+                tls: self.tls.clone(),
             },
             feed: Feed::None,
         };
