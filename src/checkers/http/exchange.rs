@@ -8,8 +8,8 @@ use hyper::{Request, Version};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -46,10 +46,8 @@ pub struct Patience {
 pub struct Head {
     /// Status code.
     pub status: u16,
-    /// Status line and headers, as text; for people.
-    pub text: String,
-    /// Content-Length.
-    pub length: Option<u64>,
+    /// Status line and headers as they came, where [`Reader::wants_head`] asked for them.
+    pub raw: Vec<u8>,
 }
 
 /// Takes the response as it comes.
@@ -58,8 +56,8 @@ pub trait Reader {
     fn head(&mut self, head: Head);
     /// A piece of the body.
     fn body(&mut self, bytes: &[u8]);
-    /// The rest is of no interest.
-    fn enough(&self) -> bool {
+    /// The bytes of the head are of interest.
+    fn wants_head(&self) -> bool {
         false
     }
 }
@@ -107,9 +105,11 @@ pub async fn ask<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), ExchangeError> {
     let request = request(question)?;
     let received = Arc::new(AtomicU64::new(0));
+    let kept = Arc::new(Mutex::new(Vec::new()));
     let io = Io {
         stream,
         received: received.clone(),
+        kept: reader.wants_head().then(|| kept.clone()),
     };
     let mut builder = http1::Builder::new();
     builder
@@ -140,20 +140,14 @@ pub async fn ask<T: AsyncRead + AsyncWrite + Unpin>(
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .filter(|_| !parts.headers.contains_key(TRANSFER_ENCODING));
-    let mut text = format!("{:?} {}\n", parts.version, parts.status);
-    for (name, value) in &parts.headers {
-        text.push_str(&format!(
-            "{name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
-    }
     reader.head(Head {
         status: parts.status.as_u16(),
-        text,
-        length,
+        raw: head(std::mem::take(
+            &mut *kept.lock().unwrap_or_else(PoisonError::into_inner),
+        )),
     });
     let mut bytes = 0;
-    while !reader.enough() {
+    loop {
         let frame = watch.wait(connection.beside(next(&mut body))).await?;
         match frame {
             None => return Ok(()),
@@ -177,7 +171,13 @@ pub async fn ask<T: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    Ok(())
+}
+
+/// The head alone, of what came first.
+fn head(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.windows(4).position(|end| end == b"\r\n\r\n");
+    bytes.truncate(end.map_or(bytes.len(), |end| end + 4));
+    bytes
 }
 
 fn request(question: &Question) -> Result<Request<Nothing>, ExchangeError> {
@@ -274,7 +274,9 @@ impl Watch<'_> {
 }
 
 /// The connection's own work, done while something else is waited for.
-struct Connection<T: AsyncRead + AsyncWrite + Unpin>(Option<Pin<Box<http1::Connection<Io<T>, Nothing>>>>);
+struct Connection<T: AsyncRead + AsyncWrite + Unpin>(Option<Driven<T>>);
+
+type Driven<T> = Pin<Box<http1::Connection<Io<T>, Nothing>>>;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     async fn beside<F: Future>(&mut self, future: F) -> F::Output {
@@ -318,6 +320,8 @@ impl Body for Nothing {
 struct Io<T> {
     stream: T,
     received: Arc<AtomicU64>,
+    /// Takes the first of it.
+    kept: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 impl<T: AsyncRead + Unpin> hyper::rt::Read for Io<T> {
@@ -337,6 +341,11 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for Io<T> {
         }
         let filled = buffer.filled();
         self.received.fetch_add(filled.len() as u64, Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = HEAD.saturating_sub(kept.len()).min(filled.len());
+            kept.extend_from_slice(filled.get(..room).unwrap_or_default());
+        }
         cursor.put_slice(filled);
         Poll::Ready(Ok(()))
     }
