@@ -1,6 +1,6 @@
 //! Random edits of the file of a running master, as fast as it reads them: nobody notices what an edit does not touch.
 //!
-//! `EDITS=1000 EDITS_SEED=N cargo test --test lab edits` takes so many, from another seed.
+//! `EDITS=1000 LAB_LONGEST=600 EDITS_SEED=N cargo test --test lab edits` takes so many, from another seed.
 
 #[path = "../common/edits.rs"]
 mod story;
