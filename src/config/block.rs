@@ -8,6 +8,7 @@ use super::diagnostic::{Class, Pass, Span};
 use super::keyword::{Area, BlockId, Keyword, Kind, Table};
 use super::line::{Line, Word};
 use super::read::{Context, Flow, Section};
+use super::secret::masked;
 
 /// The readers of the parts.
 pub struct Sections<'a> {
@@ -261,7 +262,7 @@ impl<'a> Engine<'a> {
             Some(later) => later.times += 1,
             None => self.later.push(Later {
                 keyword,
-                text: line.raw.clone(),
+                text: masked(&line.raw).into_owned(),
                 times: 1,
             }),
         }

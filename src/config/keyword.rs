@@ -191,7 +191,7 @@ impl Table {
 
 /// Number of letters to insert, drop, change or swap with their neighbour, up to a limit (beyond it, a
 /// larger number).
-fn distance(a: &str, b: &str, limit: usize) -> usize {
+pub(super) fn distance(a: &str, b: &str, limit: usize) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
     if a.len().abs_diff(b.len()) > limit {

@@ -2,6 +2,7 @@
 
 use super::diagnostic::Span;
 use super::line::{Line, Word};
+use zeroize::Zeroizing;
 
 /// White space between words.
 pub fn is_blank(c: char) -> bool {
@@ -12,11 +13,11 @@ pub fn is_blank(c: char) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bare {
     /// What is left.
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// Bytes of white space that were taken from the front.
     pub indent: usize,
     /// The text (blanks at the end included) when a quote has no partner.
-    pub unterminated: Option<String>,
+    pub unterminated: Option<Zeroizing<String>>,
 }
 
 /// Takes comments from a line: `!` and `#` start one unless quoted or escaped; `\#` and `\!` become the
@@ -26,12 +27,12 @@ pub fn decomment(line: &str) -> Bare {
     let indent = line.len() - trimmed.len();
     if !trimmed.contains(['!', '#', '"']) {
         return Bare {
-            text: trimmed.trim_end_matches(is_blank).to_owned(),
+            text: Zeroizing::new(trimmed.trim_end_matches(is_blank).to_owned()),
             indent,
             unterminated: None,
         };
     }
-    let mut text = String::with_capacity(trimmed.len());
+    let mut text = Zeroizing::new(String::with_capacity(trimmed.len()));
     let mut quoted = false;
     let mut rest = trimmed.chars().peekable();
     while let Some(c) = rest.next() {
@@ -49,7 +50,8 @@ pub fn decomment(line: &str) -> Bare {
         text.push(c);
     }
     let unterminated = quoted.then(|| text.clone());
-    text.truncate(text.trim_end_matches(is_blank).len());
+    let end = text.trim_end_matches(is_blank).len();
+    text.truncate(end);
     Bare {
         text,
         indent,
@@ -256,7 +258,7 @@ mod tests {
         parts
             .into_iter()
             .map(|p| match p {
-                Part::Line(l) => l.words.into_iter().map(|w| w.text).collect(),
+                Part::Line(l) => l.words.iter().map(|w| w.text.clone()).collect(),
                 Part::UnmatchedQuote(t) => vec![format!("unmatched: {t}")],
             })
             .collect()
@@ -271,11 +273,11 @@ mod tests {
             (r"x \n \! y", r"x \n ! y"),
             ("#", ""),
         ] {
-            assert_eq!(decomment(line).text, expected);
+            assert_eq!(decomment(line).text.as_str(), expected);
         }
         let bare = decomment("vrrp_script \"unterm { ");
-        assert_eq!(bare.text, "vrrp_script \"unterm {");
-        assert_eq!(bare.unterminated.unwrap(), "vrrp_script \"unterm { ");
+        assert_eq!(bare.text.as_str(), "vrrp_script \"unterm {");
+        assert_eq!(bare.unterminated.unwrap().as_str(), "vrrp_script \"unterm { ");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::diagnostic::Span;
 use super::lexer::{Escapes, QuoteError, is_blank, shell_words};
+use zeroize::Zeroize;
 
 /// One word of a line, quotes removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,19 @@ pub struct Line {
     pub raw: String,
     /// The whole line.
     pub span: Span,
+}
+
+/// A word may be a password.
+impl Drop for Word {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.raw.zeroize();
+    }
 }
 
 impl Line {

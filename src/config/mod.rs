@@ -34,6 +34,7 @@ mod own;
 pub mod pattern;
 pub mod preprocess;
 pub mod read;
+pub mod secret;
 pub mod source;
 
 pub use diagnostic::{Class, Diagnostic, Diagnostics, Pass, Span};
@@ -48,6 +49,7 @@ use block::{Engine, Later};
 use preprocess::{Piece, Preprocessor};
 use read::{Context, Flow, Section};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
@@ -105,13 +107,18 @@ pub struct Reading {
     /// Exit status of `--config-test`: 0, 2, 4, 5 or 6.
     pub test_status: i32,
     /// All files in one text, as keepalived's children read it: comments gone, line numbers kept.
-    pub consolidated: String,
+    pub consolidated: Zeroizing<String>,
     /// Complaints about our own settings, and about what this host will do; no keepalived has them.
     pub advice: Vec<String>,
     later: Vec<Later>,
 }
 
 impl Reading {
+    /// The model alone. The texts that it was read from go, and are wiped.
+    pub fn into_configuration(self) -> Configuration {
+        self.configuration
+    }
+
     /// Keywords of the file whose effect this version does not have yet, one line each.
     pub fn not_yet(&self) -> Vec<String> {
         self.later.iter().map(Later::line).collect()

@@ -5,8 +5,10 @@ use super::host::Host;
 use super::lexer::{self, Part, decomment};
 use super::line::Line;
 use super::number::{SequenceError, parse_list, parse_sequence};
+use super::secret::masked;
 use super::source::{Check, FileFault, MAX_LINE, Next, Source, SourceFile};
 use std::collections::{BTreeMap, VecDeque};
+use zeroize::Zeroizing;
 
 /// Most lines that definitions and sequences may make.
 const MOST_LINES: usize = 500_000;
@@ -145,7 +147,7 @@ impl<'h> Preprocessor<'h> {
                 return Piece::End;
             }
             match self.queues.last_mut().and_then(VecDeque::pop_front) {
-                Some(Pending::Text { text, at, exact }) => self.line(text, at, exact),
+                Some(Pending::Text { text, at, exact }) => self.line(Zeroizing::new(text), at, exact),
                 Some(Pending::Each { values, rest, at }) => self.each(values, rest, at),
                 None => self.read(),
             }
@@ -168,7 +170,7 @@ impl<'h> Preprocessor<'h> {
     }
 
     /// Files read, and the consolidated copy.
-    pub fn finish(self) -> (Vec<SourceFile>, String) {
+    pub fn finish(self) -> (Vec<SourceFile>, Zeroizing<String>) {
         self.source.finish()
     }
 
@@ -210,19 +212,20 @@ impl<'h> Preprocessor<'h> {
 
     /// A line of a file: comments go, multi-line definitions are collected.
     fn raw(&mut self, text: String, at: Span) {
+        let text = Zeroizing::new(text);
         let mut bare = decomment(&text);
         if self.copy
             && let Some(line) = bare.text.strip_suffix('\\')
         {
             // The copy has a continuation mark right behind the text.
-            bare.text = format!("{}\\", line.trim_end_matches(lexer::is_blank));
+            bare.text = Zeroizing::new(format!("{}\\", line.trim_end_matches(lexer::is_blank)));
         }
         if let Some(quote) = bare.unterminated {
             self.note(
                 Class::UnmatchedQuote,
                 at,
-                format!("Unterminated quote '{quote}'"),
-                Some(format!("Unterminated quote '{}'", bare.text)),
+                format!("Unterminated quote '{}'", masked(&quote)),
+                Some(format!("Unterminated quote '{}'", masked(&bare.text))),
             );
         }
         let at = Span {
@@ -251,7 +254,7 @@ impl<'h> Preprocessor<'h> {
                     self.open_definition = Some((name, lines, begin));
                 }
                 None => {
-                    lines.push(bare.text);
+                    lines.push(bare.text.to_string());
                     self.define(name, lines);
                 }
             }
@@ -265,7 +268,7 @@ impl<'h> Preprocessor<'h> {
     }
 
     /// A line without comment, from a file, a definition or a sequence.
-    fn line(&mut self, mut text: String, mut at: Span, mut exact: bool) {
+    fn line(&mut self, mut text: Zeroizing<String>, mut at: Span, mut exact: bool) {
         let mut substituted = false;
         for round in 0.. {
             // `@ID rest` and `@^ID rest`
@@ -285,7 +288,7 @@ impl<'h> Preprocessor<'h> {
                     at.column += taken;
                     at.length = at.length.saturating_sub(taken);
                 }
-                text = rest.to_owned();
+                text = Zeroizing::new(rest.to_owned());
                 continue;
             }
             // What a substitution puts at the front is no definition or sequence any more.
@@ -300,6 +303,7 @@ impl<'h> Preprocessor<'h> {
                 break;
             };
             if changed.len() > MAX_LINE {
+                let text = masked(&text);
                 let text =
                     format!("Parameter substitution on line '{text}' would exceed maximum line length");
                 self.note(Class::General, at, text.clone(), Some(text));
@@ -319,9 +323,9 @@ impl<'h> Preprocessor<'h> {
                     }
                 }
             }
-            let bare = decomment(&changed);
+            let bare = decomment(&Zeroizing::new(changed));
             if let Some(quote) = bare.unterminated {
-                let text = format!("Unterminated quote '{quote}'");
+                let text = format!("Unterminated quote '{}'", masked(&quote));
                 self.note(Class::UnmatchedQuote, at, text.clone(), Some(text));
             }
             text = bare.text;
@@ -336,7 +340,7 @@ impl<'h> Preprocessor<'h> {
             match part {
                 Part::Line(line) => self.out.push_back(Piece::Line(line)),
                 Part::UnmatchedQuote(text) => {
-                    let text = format!("Unmatched quote: '{text}'");
+                    let text = format!("Unmatched quote: '{}'", masked(&text));
                     self.note(Class::UnmatchedQuote, at, text.clone(), Some(text));
                 }
             }
@@ -479,7 +483,7 @@ impl<'h> Preprocessor<'h> {
             });
         }
         if !rest.is_empty() {
-            self.line(rest, at, false);
+            self.line(Zeroizing::new(rest), at, false);
         }
     }
 

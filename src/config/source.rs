@@ -4,6 +4,7 @@ use super::diagnostic::{Class, Span};
 use super::host::Host;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Longest line, without its end.
 pub const MAX_LINE: usize = 1022;
@@ -21,6 +22,21 @@ pub struct SourceFile {
     pub text: String,
     /// It was included by another file (the parent's messages name only those).
     pub included: bool,
+}
+
+/// The text of a file, without a copy where it is UTF-8.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = Zeroizing::new(error.into_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The file may hold passwords.
+impl Drop for SourceFile {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
 }
 
 /// What makes reading fail when an include goes wrong (`include_check`, and the letter of the keyword).
@@ -120,7 +136,7 @@ pub struct Source<'h> {
     host: &'h dyn Host,
     files: Vec<SourceFile>,
     stack: Vec<Open>,
-    consolidated: String,
+    consolidated: Zeroizing<String>,
     check_all: bool,
     /// Lines are counted as in the consolidated copy, which ends every line.
     copy: bool,
@@ -134,7 +150,7 @@ impl<'h> Source<'h> {
             host,
             files: Vec::new(),
             stack: Vec::new(),
-            consolidated: String::new(),
+            consolidated: Zeroizing::default(),
             check_all,
             copy,
             unended: false,
@@ -232,7 +248,7 @@ impl<'h> Source<'h> {
             let siblings = std::mem::take(&mut open.siblings);
             let check = open.check;
             self.stack.pop();
-            self.consolidated.push_str("!\n");
+            self.keep("!");
             self.open_first(siblings, check.read, faults);
             return Next::FileEnd;
         }
@@ -316,12 +332,19 @@ impl<'h> Source<'h> {
 
     /// Adds a line to the consolidated copy.
     pub fn keep(&mut self, line: &str) {
+        let needed = self.consolidated.len() + line.len() + 1;
+        if needed > self.consolidated.capacity() {
+            // What a string leaves behind when it grows would not be wiped.
+            let mut larger = Zeroizing::new(String::with_capacity(2 * needed));
+            larger.push_str(&self.consolidated);
+            self.consolidated = larger;
+        }
         self.consolidated.push_str(line);
         self.consolidated.push('\n');
     }
 
     /// Files read, and the consolidated copy.
-    pub fn finish(self) -> (Vec<SourceFile>, String) {
+    pub fn finish(self) -> (Vec<SourceFile>, Zeroizing<String>) {
         (self.files, self.consolidated)
     }
 
@@ -389,7 +412,7 @@ impl<'h> Source<'h> {
             self.keep(&format!("# {name}"));
             self.files.push(SourceFile {
                 name,
-                text: String::from_utf8_lossy(&bytes).into_owned(),
+                text: text(bytes),
                 included,
             });
             self.stack.push(Open {

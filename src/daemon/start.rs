@@ -102,10 +102,11 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>) -> Option<i32
         }
         return give_up(launcher, status);
     }
-    let configuration = reading.configuration;
-    let globals = &configuration.globals;
+    let globals = &reading.configuration.globals;
     set_umask(options.umask.unwrap_or(globals.umask));
     config_save::configuration(globals, &reading.files, 0);
+    let configuration = reading.into_configuration();
+    let globals = &configuration.globals;
     let paths = self::paths(options, &configuration);
     let settings = log_settings(options, Some(&configuration));
     if !settings.suffix.is_empty() {

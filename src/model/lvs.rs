@@ -2,6 +2,7 @@
 
 use super::route::Family;
 use super::script::NotifyScript;
+use super::secret::Secret;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub struct Lvs {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SslContext {
     /// `password` of the key.
-    pub password: Option<String>,
+    pub password: Option<Secret<String>>,
     /// `ca`: file; with it the server's certificate is verified.
     pub ca: Option<String>,
     /// `certificate`: file.

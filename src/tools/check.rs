@@ -3,6 +3,7 @@
 //! `--config-test` prints keepalived's lines, each as often as keepalived says it, and gives its exit status.
 //! [`explain`] shows every cause once, with the text it is about, what is expected and how to mend it.
 
+use crate::config::secret::masked;
 use crate::config::{Class, Diagnostic, Host, ReadOptions, Reading, read};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::collections::BTreeSet;
@@ -123,14 +124,16 @@ fn render(diagnostic: &Diagnostic, reading: &Reading, renderer: &Renderer) -> St
         _ => Level::ERROR,
     };
     let text = diagnostic.text.trim().to_owned();
+    let source_line;
     let title = level.primary_title(text);
     let mut group = match place(diagnostic, reading) {
-        Some((file, first, source, range)) => title.element(
-            Snippet::source(source)
+        Some((file, first, source, range)) => title.element({
+            source_line = masked(source);
+            Snippet::source(source_line.as_ref())
                 .line_start(first)
                 .path(file)
-                .annotation(AnnotationKind::Primary.span(range)),
-        ),
+                .annotation(AnnotationKind::Primary.span(range))
+        }),
         None => Group::with_title(title),
     };
     if let Some(help) = &diagnostic.help {

@@ -1,13 +1,13 @@
-//! Who may speak: adverts that are signed with `auth_hmac`.
+//! Who may speak: adverts that are signed with `auth_hmac`; and that what they are signed with is kept secret.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use nix::sys::signal::Signal;
 
-use crate::common::daemon::ours_only;
+use crate::common::daemon::{Start, ours_only};
 use crate::common::observe::packet_socket;
-use crate::common::{Daemon, Host, now_ns, secs, wait_until};
+use crate::common::{Daemon, Host, Which, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 const ETHERNET_AND_IP: usize = 34;
@@ -177,4 +177,131 @@ pub fn hmac_permissive_obeys_who_does_not_sign() {
         secs(3.0),
     );
     assert!(statistic(&two, &backup, "Missing:") > 0);
+}
+
+/// What may be seen nowhere: password, what of it is too long to be sent, keys.
+const SECRETS: [&str; 6] = [
+    "sEcReT01",
+    "tail-of-it",
+    "sEcReT-key-of-thirty-two-letters",
+    "a key from a file",
+    "sEcReT-of-ssl",
+    "73456352",
+];
+
+fn with_secrets() -> String {
+    let pass = instance(
+        "VI_1",
+        51,
+        150,
+        &["192.0.2.100/24"],
+        "authentication {\n auth_type PASS\n auth_pass sEcReT01tail-of-it\n }",
+    );
+    let ah = instance(
+        "VI_2",
+        52,
+        150,
+        &["192.0.2.101/24"],
+        "authentication {\n auth_type AH\n auth_pass sEcReT01\n }",
+    );
+    let hmac = signed(
+        150,
+        &format!(
+            "key 1 sEcReT-key-of-thirty-two-letters\n{NEW}\nkey 3 hex:{}\nactive_key 1",
+            "73456352".repeat(8)
+        ),
+    );
+    let hmac = hmac
+        .replace("virtual_router_id 51", "virtual_router_id 53")
+        .replace("VI_1", "VI_3")
+        .replace("192.0.2.100", "192.0.2.102");
+    format!("SSL {{\n password sEcReT-of-ssl\n}}\n{pass}{ah}{hmac}")
+}
+
+/// The same with a mistake in every line that holds a secret.
+fn with_mistakes() -> String {
+    with_secrets()
+        .replace("auth_pass", "auth_pas")
+        .replace("key 1 ", "key ")
+        .replace("key 3 ", "kye 3 ")
+        .replace("password ", "passwrd ")
+        .replace("auth_type AH\n auth_pas", "auth_type AH\n auth_pass \"")
+}
+
+#[track_caller]
+fn nothing_secret(what: &str, text: &str) {
+    assert!(!text.is_empty(), "{what} is empty");
+    for secret in SECRETS {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{what} shows {secret:?}");
+    }
+}
+
+/// Where in the memory of a process a text is.
+fn in_memory(daemon: &Daemon, text: &str) -> usize {
+    let pid = daemon.pid();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    let writable = maps.lines().filter(|line| line.contains(" rw"));
+    let mut found = 0;
+    for line in writable {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let number = |hex| u64::from_str_radix(hex, 16).expect("an address");
+        let (from, to) = range
+            .map(|(from, to)| (number(from), number(to)))
+            .expect("a range");
+        let mut bytes = vec![0; usize::try_from(to - from).expect("a size")];
+        let read = memory.read_at(&mut bytes, from).unwrap_or(0);
+        found += bytes[..read]
+            .windows(text.len())
+            .filter(|part| *part == text.as_bytes())
+            .count();
+    }
+    found
+}
+
+/// Nothing that is written shows a secret: test, `check`, log, dumps; nor does the text of the file stay in memory.
+pub fn secrets_are_shown_nowhere_and_do_not_stay() {
+    ours_only("it tells the truth about the others");
+    let lab = Single::new(&with_secrets());
+    key_file(&lab.host);
+    for configuration in [with_mistakes(), with_secrets()] {
+        lab.host.write("keepalived.conf", &configuration);
+        for args in [&["-t"][..], &["check", "/etc/keepalived/keepalived.conf"]] {
+            let (_, text) = Start::new(&lab.host, Which::Tested).only_args(args).output();
+            nothing_secret(&args.join(" "), &text);
+        }
+    }
+
+    let mut daemon = Start::new(&lab.host, Which::Tested).args(&["-D", "-d"]).spawn();
+    for name in ["VI_1", "VI_2", "VI_3"] {
+        let line = format!("({name}) Entering MASTER STATE");
+        wait_until(&line, secs(8.0), || (daemon.count(&line) > 0).then_some(()));
+    }
+    // A reload that is refused, and one that is not.
+    lab.host.write("keepalived.conf", &with_mistakes());
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("auth_pas", secs(5.0));
+    reload(&lab.host, &mut daemon, &with_secrets());
+    for signal in [Signal::SIGUSR1 as i32, Signal::SIGUSR2 as i32, 36] {
+        daemon.signal_number(signal);
+    }
+    for name in [
+        "keepalived.data",
+        "keepalived_parent.data",
+        "keepalived.stats",
+        "keepalived.json",
+    ] {
+        let path = lab.host.tmp().join(name);
+        let text = wait_until(name, secs(3.0), || fs::read_to_string(&path).ok());
+        nothing_secret(name, &text);
+    }
+    nothing_secret("the log", &daemon.log_text());
+
+    let seen = in_memory(&daemon, "192.0.2.102");
+    assert!(seen > 0, "its memory can be searched");
+    for secret in ["tail-of-it", "73456352", "auth_pass sEcReT"] {
+        assert_eq!(in_memory(&daemon, secret), 0, "{secret:?} is in its memory");
+    }
+    assert_eq!(daemon.stop(), Some(0));
 }

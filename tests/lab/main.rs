@@ -68,6 +68,7 @@ fn main() -> ExitCode {
             interop::frr_version_3_ipv4,
             interop::frr_version_3_ipv6,
             auth::hmac_wrong_key_replay_and_rotation,
+            auth::secrets_are_shown_nowhere_and_do_not_stay,
             auth::hmac_permissive_obeys_who_does_not_sign,
             bfd::neighbour_lost_moves_the_master,
             bfd::weights_count,

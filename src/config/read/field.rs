@@ -9,15 +9,23 @@ use std::time::Duration;
 /// Says what is wrong with a number; the value where there is one.
 fn tell<T>(result: Result<Number<T>, Fault>, line: &Line, index: usize, context: &mut Context) -> Option<T> {
     let span = line.span_of(index);
+    let masked = |message: String| match line.text(index) {
+        Some(word) if line.shown(index) != word => message.replace(word, line.shown(index)),
+        _ => message,
+    };
     match result {
         Ok(number) => {
             if let Some(warning) = number.warning {
-                context.diagnostics.at(Class::InvalidNumber, span, warning);
+                context
+                    .diagnostics
+                    .at(Class::InvalidNumber, span, masked(warning));
             }
             Some(number.value)
         }
         Err(fault) => {
-            context.diagnostics.at(Class::InvalidNumber, span, fault.message);
+            context
+                .diagnostics
+                .at(Class::InvalidNumber, span, masked(fault.message));
             None
         }
     }

@@ -29,6 +29,7 @@ pub(super) fn keyword(draft: &mut Draft, keyword: &str, line: &Line, context: &m
     let Some(value) = context.parameter(line, 1) else {
         return Flow::Missing;
     };
+    let shown = line.shown(1);
     let hmac = draft.given.hmac.get_or_insert_default();
     let say = |index: usize, text: String, context: &mut Context| {
         context.diagnostics.at(Class::General, line.span_of(index), text);
@@ -40,7 +41,7 @@ pub(super) fn keyword(draft: &mut Draft, keyword: &str, line: &Line, context: &m
             };
             let Some(id) = u8_in(line, 1, 1, 255, context) else {
                 let text =
-                    format!("({name}) auth_hmac key id '{value}' must be between 1 and 255 - ignoring");
+                    format!("({name}) auth_hmac key id '{shown}' must be between 1 and 255 - ignoring");
                 say(1, text, context);
                 return Flow::Continue;
             };

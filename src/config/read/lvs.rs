@@ -8,6 +8,7 @@ use crate::model::lvs::{
     VirtualServer,
 };
 use crate::model::route::Family;
+use crate::model::secret::Secret;
 use std::net::IpAddr;
 
 mod complete;
@@ -150,7 +151,7 @@ impl Lvs {
         };
         let value = Some(value.to_owned());
         match name {
-            "password" => self.ssl.password = value,
+            "password" => self.ssl.password = value.map(Secret::new),
             "ca" => self.ssl.ca = value,
             "certificate" => self.ssl.certificate = value,
             _ => self.ssl.key = value,

@@ -83,7 +83,7 @@ impl Context<'_> {
         let found = line.text(index);
         if found.is_none() {
             let first = line.text(0).unwrap_or_default();
-            let last = line.words.last().map_or("", |w| w.text.as_str());
+            let last = line.shown(line.words.len().saturating_sub(1));
             self.diagnostics
                 .at(
                     Class::MissingParameter,

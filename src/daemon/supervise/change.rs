@@ -171,7 +171,7 @@ impl Supervisor<'_> {
             .iter()
             .filter(|d| d.class != Class::Ok)
             .count();
-        self.config = Arc::new(effective(self.options, reading.configuration));
+        self.config = Arc::new(effective(self.options, reading.into_configuration()));
         let plan = plan::plan(&self.running, &self.config);
         let gone: Vec<Arc<str>> = self
             .states
