@@ -212,7 +212,7 @@ fn hand_over_and_back(kind: &Kind, watch: &Observer, high: &Node, low: &Node) ->
 fn follow(kind: &Kind, watch: &Observer, high: &Node, low: &Node) {
     let has = |node: &Node, present| {
         node.host
-            .wait_address("eth0", kind.vip_with_length, present, secs(2.0))
+            .wait_address(kind.device, kind.vip_with_length, present, secs(2.0))
     };
     let (mut one, mut two) = hand_over_and_back(kind, watch, high, low);
     stays_backup(watch, high, &two);
