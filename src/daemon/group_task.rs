@@ -4,13 +4,14 @@
 //! A panic in a group stays in the group: what it holds is given back, and it starts anew. A second one
 //! within [`SHORT_ORDER`] leaves it in FAULT.
 
+use super::port::Due;
 use crate::model::SyncGroup;
 use crate::state::kernel::KernelRequest;
 use crate::state::notice::Notice;
 use crate::state::notify::Notification;
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
 use crate::state::{GroupId, InstanceId, Now, VrrpState};
-use crate::vrrp::group::{Datagram, Detached};
+use crate::vrrp::group::{Datagram, Detached, Reason};
 use crate::vrrp::{Effect, Effects, Event, Group, GroupConfig, Member};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub(super) struct Outbox {
     /// Panics: what the group is, and the cause.
     pub panics: Vec<(String, String)>,
     /// New deadline of a group.
-    pub deadlines: Vec<(GroupId, Option<u64>)>,
+    pub deadlines: Vec<(GroupId, Option<Due>)>,
     /// Snapshots asked for.
     pub snapshots: Vec<TakenSnapshot>,
     /// Members that are on their way to another group.
@@ -335,7 +336,13 @@ impl Task {
     fn settle(&mut self) {
         self.carry_out();
         let mut deadline = None;
-        self.guarded(|task, _| deadline = task.inner.as_ref().and_then(|g| g.deadline()).map(|d| d.0));
+        self.guarded(|task, _| {
+            let next = task.inner.as_ref().and_then(|group| group.deadline());
+            deadline = next.map(|(at, _, reason)| Due {
+                at,
+                takeover: reason == Reason::MasterDown,
+            });
+        });
         self.carry_out();
         self.shared
             .outbox

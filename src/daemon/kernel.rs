@@ -15,12 +15,12 @@ use crate::net::objects::{self, Key, Object};
 use crate::net::virtual_links::{self, VirtualLinks};
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::state::{Interface, InterfaceAddress};
-use crate::sys::{clock, netlink, poll};
+use crate::sys::{clock, netlink, poll, schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -34,6 +34,12 @@ use loss::Suspects;
 const SLICE: usize = 64;
 /// When links and addresses cannot be read, they are read again after this, nanoseconds.
 const READ_AGAIN: u64 = 100_000_000;
+/// Awake this long before a takeover that may come, and this long after it while it does not: to be woken on
+/// a processor that sleeps takes longer than to set an address.
+const BEFORE_TAKEOVER: u64 = 150_000;
+const AFTER_TAKEOVER: u64 = 300_000;
+/// No takeover is expected.
+const NEVER: u64 = u64::MAX;
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
 const MOST_ANNOUNCES: usize = 4096;
 
@@ -58,6 +64,15 @@ pub struct KernelHandle {
     orders: Sender<Order>,
     waker: Arc<poll::Waker>,
     announces: Arc<AtomicUsize>,
+    expected: Arc<Expected>,
+}
+
+/// When the next takeover is due if no advert arrives before, on CLOCK_MONOTONIC.
+#[derive(Debug)]
+struct Expected {
+    at: AtomicU64,
+    /// The thread sleeps until then, or until it is woken.
+    asleep_until: AtomicU64,
 }
 
 impl std::fmt::Debug for KernelHandle {
@@ -76,6 +91,18 @@ impl KernelHandle {
             return;
         }
         self.order(Order::Request(request));
+    }
+
+    /// The moment of the next takeover, unless an advert arrives before: the thread is awake then. Costs a
+    /// system call only when the moment is earlier than the thread would wake up by itself.
+    pub fn expect(&self, at: Option<u64>) {
+        let at = at.unwrap_or(NEVER);
+        self.expected.at.store(at, Ordering::SeqCst);
+        if at != NEVER
+            && at.saturating_sub(BEFORE_TAKEOVER) < self.expected.asleep_until.load(Ordering::SeqCst)
+        {
+            self.waker.wake();
+        }
     }
 
     /// Opens advert sockets and joins their groups, each with its receive buffer in bytes (0 is the kernel's
@@ -118,15 +145,21 @@ pub fn spawn(
     let (orders, inbox) = self::channel();
     let waker = Arc::new(poll::Waker::new()?);
     let announces = Arc::new(AtomicUsize::new(0));
+    let expected = Arc::new(Expected {
+        at: AtomicU64::new(NEVER),
+        asleep_until: AtomicU64::new(0),
+    });
     let handle = KernelHandle {
         orders,
         waker: waker.clone(),
         announces: announces.clone(),
+        expected: expected.clone(),
     };
     let mut kernel = Kernel {
         inbox,
         waker,
         announces,
+        expected,
         report: Box::new(report),
         channel,
         monitor,
@@ -142,17 +175,18 @@ pub fn spawn(
         carriers: Carriers::default(),
         objects: ObjectMonitor::default(),
         suspects: Suspects::default(),
-        settings: KernelSettings::default(),
+        settings: settings.clone(),
         promoted: BTreeMap::new(),
         registered: BTreeSet::new(),
         changed: BTreeSet::new(),
         stopping: None,
         read_again: None,
     };
-    kernel.configure(settings);
-    let thread = std::thread::Builder::new()
-        .name("kernel".into())
-        .spawn(move || kernel.run())?;
+    let thread = std::thread::Builder::new().name("kernel".into()).spawn(move || {
+        kernel.set_realtime(settings.realtime);
+        kernel.configure(settings);
+        kernel.run();
+    })?;
     Ok((handle, thread))
 }
 
@@ -160,6 +194,7 @@ struct Kernel {
     inbox: Receiver<Order>,
     waker: Arc<poll::Waker>,
     announces: Arc<AtomicUsize>,
+    expected: Arc<Expected>,
     report: Box<dyn Fn(KernelReport) + Send>,
     channel: Channel,
     monitor: Monitor,
@@ -198,6 +233,7 @@ impl Kernel {
         self.changed = self.table.iter().map(|interface| interface.index).collect();
         self.report_changed();
         loop {
+            self.expected.asleep_until.store(0, Ordering::SeqCst);
             self.waker.clear();
             self.take_orders();
             let more = self.look();
@@ -207,6 +243,8 @@ impl Kernel {
             let worked = self.slice();
             self.look_at_links();
             if worked || more {
+                // On a machine with one processor the VRRP thread has its turn between two slices.
+                std::thread::yield_now();
                 continue;
             }
             let mut out = Vec::new();
@@ -228,17 +266,28 @@ impl Kernel {
     }
 
     fn wait(&self) -> io::Result<()> {
-        let deadline = [
+        let deadlines = [
             self.announcer.deadline(),
             self.desired.deadline(),
             self.virtual_links.deadline(),
             self.carriers.deadline(),
             self.read_again,
-        ]
-        .into_iter()
-        .flatten()
-        .min();
-        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(clock::monotonic())));
+        ];
+        let until = deadlines.into_iter().flatten().min().unwrap_or(NEVER);
+        // First this, then what is expected: whoever changes that in between sees that it must wake us.
+        self.expected.asleep_until.store(until, Ordering::SeqCst);
+        let takeover = self.expected.at.load(Ordering::SeqCst);
+        let now = clock::monotonic();
+        let until = match takeover.saturating_sub(BEFORE_TAKEOVER) {
+            _ if takeover.saturating_add(AFTER_TAKEOVER) <= now => until,
+            from if from <= now => {
+                std::thread::yield_now();
+                now
+            }
+            from => until.min(from),
+        };
+        self.expected.asleep_until.store(until, Ordering::SeqCst);
+        let timeout = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now)));
         let sockets = [
             Some(self.waker.as_fd()),
             Some(self.monitor.as_fd()),
@@ -347,7 +396,20 @@ impl Kernel {
         }
     }
 
+    fn set_realtime(&self, priority: Option<u32>) {
+        let set = match priority {
+            Some(priority) => schedule::set_realtime(priority),
+            None => schedule::clear_realtime(),
+        };
+        if let Err(error) = set {
+            info!(target: "vrrp", "Unable to set the priority of the kernel thread - {error}");
+        }
+    }
+
     fn configure(&mut self, settings: KernelSettings) {
+        if settings.realtime != self.settings.realtime {
+            self.set_realtime(settings.realtime);
+        }
         self.announcer.configure(Pacing {
             garp_interval: settings.garp_interval,
             gna_interval: settings.gna_interval,

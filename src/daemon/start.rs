@@ -13,6 +13,7 @@ use crate::process::core_dump::{self, Pattern};
 use crate::process::daemonise::{self, Launcher};
 use crate::process::pidfile::{self, Naming, Paths, PidFile, PidFileError};
 use crate::process::{namespace, privileges, signal};
+use crate::sys::schedule;
 use std::path::Path;
 use std::time::Duration;
 use tracing_subscriber::prelude::*;
@@ -23,6 +24,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Runs the daemon until it is told to stop; returns its exit status. To be called while there is one thread.
 pub fn run(options: &Options) -> i32 {
     signal::ignore_early();
+    // What `chrt` or a unit has given to the process is for the threads that must be in time, not for all.
+    let realtime = schedule::realtime().filter(|_| schedule::clear_realtime().is_ok());
     let (log, writer) = Log::new();
     log.set_detail(options.detail);
     if tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.layer())).is_err() {
@@ -50,7 +53,7 @@ pub fn run(options: &Options) -> i32 {
     if let Err(error) = writer.start(log_settings(options, None)) {
         eprintln!("keepalived-rs: cannot start the log: {error}");
     }
-    let status = begin(options, &log, launcher);
+    let status = begin(options, &log, launcher, realtime);
     if let Some(status) = status {
         tracing::info!(target: "parent", "Stopped {}", version::KEEPALIVED);
         log.flush(LAST_WORDS);
@@ -62,7 +65,12 @@ pub fn run(options: &Options) -> i32 {
 }
 
 /// Returns the exit status; `None` when another daemon turns out to run.
-fn begin(options: &Options, log: &Log, launcher: Option<Launcher>) -> Option<i32> {
+fn begin(
+    options: &Options,
+    log: &Log,
+    launcher: Option<Launcher>,
+    realtime: Option<u32>,
+) -> Option<i32> {
     introduce(options);
     let _core_pattern = prepare_core_dumps(options);
     let give_up = |launcher: Option<Launcher>, status: i32| {
@@ -146,6 +154,7 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>) -> Option<i32
         pid_files: files,
         pid_path: paths.parent,
         bfd_pid_path: paths.bfd,
+        realtime,
     }))
 }
 

@@ -72,6 +72,15 @@ pub struct Announcer {
     /// Frames for the next send, and what the line says when it fails.
     frames: Vec<(Vec<u8>, Key)>,
     forwarding: BTreeMap<u32, (u64, bool)>,
+    /// Written when the frames are out.
+    lines: Vec<Line>,
+}
+
+/// A line of `-D`.
+#[derive(Debug)]
+enum Line {
+    Queueing(Arc<str>, Key),
+    Sending(Key),
 }
 
 impl Announcer {
@@ -88,6 +97,7 @@ impl Announcer {
             lanes: BTreeMap::new(),
             frames: Vec::new(),
             forwarding: BTreeMap::new(),
+            lines: Vec::new(),
         })
     }
 
@@ -128,13 +138,9 @@ impl Announcer {
         if repeat == 0 {
             return;
         }
-        let what = match address {
-            IpAddr::V4(_) => "gratuitous ARPs",
-            IpAddr::V6(_) => "Unsolicited Neighbour Adverts",
-        };
         let (instance, name) = who;
-        debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) Sending/queueing {what} on {} for {address}", interface.name);
         let key = (index, address);
+        self.lines.push(Line::Queueing(name.clone(), key));
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.remaining = pending.remaining.max(repeat);
             pending.instance = instance;
@@ -220,8 +226,15 @@ impl Announcer {
         self.pending.is_empty() && self.frames.is_empty()
     }
 
-    /// Sends the frames that are ready.
+    /// Sends the frames that are ready, then writes their lines.
     pub fn flush(&mut self, table: &Table) {
+        self.send_frames(table);
+        for line in self.lines.drain(..) {
+            tell(&line, table);
+        }
+    }
+
+    fn send_frames(&mut self, table: &Table) {
         if self.frames.is_empty() {
             return;
         }
@@ -270,14 +283,7 @@ impl Announcer {
             self.pending.remove(&key);
             return;
         };
-        match key.1 {
-            IpAddr::V4(address) => {
-                debug!(target: "vrrp", "Sending gratuitous ARP on {} for {address}", interface.name);
-            }
-            IpAddr::V6(address) => {
-                debug!(target: "vrrp", "Sending unsolicited Neighbour Advert on {} for {address}", interface.name);
-            }
-        }
+        self.lines.push(Line::Sending(key));
         let frame = self.frame(interface, now, key.1);
         self.frames.push((frame, key));
         if self.frames.len() >= BATCH {
@@ -344,6 +350,26 @@ impl Announcer {
         let forwards = std::fs::read_to_string(path).is_ok_and(|text| text.trim() != "0");
         self.forwarding.insert(interface.index, (now, forwards));
         forwards
+    }
+}
+
+fn tell(line: &Line, table: &Table) {
+    let name = |index| table.get(index).map_or("?", |interface| interface.name.as_str());
+    match line {
+        Line::Queueing(instance, (index, address)) => {
+            let what = match address {
+                IpAddr::V4(_) => "gratuitous ARPs",
+                IpAddr::V6(_) => "Unsolicited Neighbour Adverts",
+            };
+            debug!(target: "vrrp", VRRP_INSTANCE = %instance,
+                "({instance}) Sending/queueing {what} on {} for {address}", name(*index));
+        }
+        Line::Sending((index, IpAddr::V4(address))) => {
+            debug!(target: "vrrp", "Sending gratuitous ARP on {} for {address}", name(*index));
+        }
+        Line::Sending((index, IpAddr::V6(address))) => {
+            debug!(target: "vrrp", "Sending unsolicited Neighbour Advert on {} for {address}", name(*index));
+        }
     }
 }
 

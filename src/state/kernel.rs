@@ -139,6 +139,8 @@ pub struct KernelSettings {
     pub track_groups: std::collections::BTreeMap<String, Vec<InstanceId>>,
     /// `-a`: log every address change seen.
     pub log_addresses: bool,
+    /// Real-time priority of the thread.
+    pub realtime: Option<u32>,
 }
 
 /// Ordered by the VRRP thread. A request never waits for another.

@@ -11,6 +11,16 @@ pub fn set_realtime(priority: u32) -> io::Result<()> {
     schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, priority)
 }
 
+/// The real-time priority of the calling thread, if it has one (SCHED_RR or SCHED_FIFO).
+pub fn realtime() -> Option<u32> {
+    let mut parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread; the parameter is written during the call only.
+    let result = unsafe { libc::sched_getparam(0, &mut parameter) };
+    u32::try_from(parameter.sched_priority)
+        .ok()
+        .filter(|priority| result == 0 && *priority > 0)
+}
+
 /// Makes the calling thread SCHED_OTHER again.
 pub fn clear_realtime() -> io::Result<()> {
     schedule(libc::SCHED_OTHER, 0)

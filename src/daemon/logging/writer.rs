@@ -17,13 +17,21 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long one line may wait for a sink.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// After a burst of lines the thread sleeps for so long, so that the next burst costs those who write it one
+/// wake-up, not one a line.
+const NAP: Duration = Duration::from_millis(1);
+
 /// A sink that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(entries: &Receiver<Entry>, shared: &Shared, settings: Settings) {
     let mut sinks = Sinks::new(settings);
     loop {
-        match entries.recv_timeout(RETRY) {
+        let entry = entries.try_recv().or_else(|_| {
+            std::thread::sleep(NAP);
+            entries.recv_timeout(RETRY)
+        });
+        match entry {
             Ok(Entry::Line(record)) => {
                 if !sinks.write(&record) {
                     shared.lost.fetch_add(1, Ordering::Relaxed);

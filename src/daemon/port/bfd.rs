@@ -10,7 +10,7 @@ use std::time::Duration;
 impl Port {
     /// When the timer must fire.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let first = self.deadlines.first().map(|d| d.0);
+        let first = self.deadlines.first();
         first.into_iter().chain(self.bfd.deadline()).min()
     }
 

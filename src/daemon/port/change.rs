@@ -58,9 +58,8 @@ impl Port {
         }
         self.run_groups();
         for id in ended {
-            if let Some(deadline) = self.groups.remove(&id).and_then(|e| e.deadline) {
-                self.deadlines.remove(&(deadline, id));
-            }
+            let deadline = self.groups.remove(&id).and_then(|e| e.deadline);
+            self.deadlines.change(id, deadline, None);
         }
         self.forget(plan);
         for (group, fate) in plan.running.groups.iter().zip(&plan.groups) {

@@ -85,6 +85,8 @@ pub struct Taken {
 pub struct Outputs {
     /// To the kernel thread.
     pub kernel: Box<dyn Fn(KernelRequest) + Send>,
+    /// When the next takeover is due, for the kernel thread to be awake.
+    pub expect: Box<dyn Fn(Option<u64>) + Send>,
     /// Sockets to close: leaving a group takes the kernel's rtnl lock.
     pub close: Box<dyn Fn(AdvertSockets) + Send>,
     /// To the services thread.

@@ -17,7 +17,7 @@ use crate::sys::timer::Deadline;
 use crate::vrrp::Event;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,11 +27,14 @@ use tokio::task::LocalSet;
 
 mod bfd;
 mod change;
+mod deadlines;
 mod message;
 mod scheduling;
 mod traffic;
 
 use change::Interests;
+use deadlines::Deadlines;
+pub(super) use deadlines::Due;
 pub use message::{Change, Command, Handle, Outputs, SocketId, Taken};
 use scheduling::Scheduler;
 use traffic::{InstanceEntry, SocketEntry};
@@ -40,6 +43,8 @@ pub use scheduling::Scheduling;
 
 /// Datagrams taken from one socket before the others and the timer have their turn.
 const AT_ONCE: usize = 64;
+/// Awake this long before a takeover.
+const BEFORE_TAKEOVER: u64 = 250_000;
 /// A deadline missed by more than this: everything that has arrived is read before it is believed.
 const LATE: u64 = 5_000_000;
 /// Most datagrams read from one socket then.
@@ -91,7 +96,7 @@ pub fn start(mut outputs: Outputs) -> io::Result<Handle> {
 
 struct GroupEntry {
     inbox: UnboundedSender<Message>,
-    deadline: Option<u64>,
+    deadline: Option<Due>,
     interests: Interests,
     members: Vec<InstanceId>,
 }
@@ -110,7 +115,9 @@ struct Port {
     instances: BTreeMap<InstanceId, InstanceEntry>,
     sockets: BTreeMap<SocketId, SocketEntry>,
     wanted_sockets: BTreeMap<InstanceId, SocketId>,
-    deadlines: BTreeSet<(u64, GroupId)>,
+    deadlines: Deadlines,
+    /// What the kernel thread knows of the next takeover.
+    expected: Option<u64>,
     interfaces: BTreeMap<String, Arc<Interface>>,
     verdicts: HashMap<TrackSource, Verdict>,
     buffers: Buffers,
@@ -156,7 +163,8 @@ impl Port {
             instances: BTreeMap::new(),
             sockets: BTreeMap::new(),
             wanted_sockets: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            expected: None,
             interfaces: BTreeMap::new(),
             verdicts: HashMap::new(),
             buffers: Buffers::default(),
@@ -173,10 +181,8 @@ impl Port {
     fn run(mut self) {
         let mut events = [EpollEvent::empty(); 64];
         while !self.ended {
-            if let Err(error) = self.timer.set(self.next_deadline()) {
-                tracing::error!(target: "vrrp", "cannot set the timer: {error}");
-            }
-            let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let timeout = self.prepare_to_wait();
+            let ready = match self.epoll.wait(&mut events, timeout) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => {
@@ -206,6 +212,25 @@ impl Port {
         }
     }
 
+    /// Sets the timer. It wakes the thread a little before a takeover: what is left of the time is spent with
+    /// looking at the sockets, since being woken takes as long as the rest of a takeover.
+    fn prepare_to_wait(&mut self) -> EpollTimeout {
+        let takeover = self.deadlines.takeover();
+        if self.expected != takeover {
+            self.expected = takeover;
+            (self.outputs.expect)(takeover);
+        }
+        let early = takeover.map(|at| at.saturating_sub(BEFORE_TAKEOVER));
+        if early.is_some_and(|early| early <= clock::monotonic()) {
+            return EpollTimeout::ZERO;
+        }
+        let wake = early.into_iter().chain(self.next_deadline()).min();
+        if let Err(error) = self.timer.set(wake) {
+            tracing::error!(target: "vrrp", "cannot set the timer: {error}");
+        }
+        EpollTimeout::NONE
+    }
+
     /// The groups work, and what they want done is done.
     fn turn(&mut self) {
         self.run_groups();
@@ -222,7 +247,7 @@ impl Port {
     /// Deadlines that are reached go to their groups. After a late wake-up everything that has arrived
     /// meanwhile is read first: an advert that lies in a socket has kept its time.
     fn believe_deadlines(&mut self) {
-        let Some(&(first, _)) = self.deadlines.first() else {
+        let Some(first) = self.deadlines.first() else {
             return;
         };
         let now = self.shared.now.get().mono;
@@ -239,11 +264,7 @@ impl Port {
         if let Some(lateness) = self.watch.check(late) {
             (self.outputs.late)(lateness);
         }
-        while let Some(&(at, group)) = self.deadlines.first() {
-            if at > now {
-                break;
-            }
-            self.deadlines.pop_first();
+        while let Some(group) = self.deadlines.pop_due(now) {
             if let Some(entry) = self.groups.get_mut(&group) {
                 entry.deadline = None;
             }
@@ -297,12 +318,7 @@ impl Port {
             if entry.deadline == deadline {
                 continue;
             }
-            if let Some(before) = entry.deadline {
-                self.deadlines.remove(&(before, group));
-            }
-            if let Some(at) = deadline {
-                self.deadlines.insert((at, group));
-            }
+            self.deadlines.change(group, entry.deadline, deadline);
             entry.deadline = deadline;
         }
         for (what, cause) in outbox.panics.drain(..) {

@@ -33,6 +33,7 @@ impl<'a> Supervisor<'a> {
             pid_files,
             pid_path,
             bfd_pid_path,
+            realtime,
         } = running;
         let config = Arc::new(effective(options, configuration));
         let nothing = config.instances.is_empty() && config.bfd.is_empty() && !lvs::is_needed(&config);
@@ -49,7 +50,7 @@ impl<'a> Supervisor<'a> {
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
             let lvs = lvs.clone();
-            let settings = kernel_settings(&plan::Running::default(), &config, options);
+            let settings = kernel_settings(&plan::Running::default(), &config, options, realtime);
             kernel::spawn(settings, move |report| match report {
                 KernelReport::Interface(interface) => {
                     if let Some(lvs) = lvs.get() {
@@ -105,6 +106,7 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Supervisor {
             options,
             log,
+            realtime,
             config,
             running: plan::Running::default(),
             port,
@@ -163,12 +165,17 @@ pub(super) fn outputs(
     tell: &UnboundedSender<Told>,
 ) -> Outputs {
     let notifier = services.clone();
-    let (orders, closing) = (kernel.clone(), kernel.clone());
+    let (orders, expecting, closing) = (kernel.clone(), kernel.clone(), kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
         kernel: Box::new(move |request| {
             if let Some(kernel) = orders.get() {
                 kernel.send(request);
+            }
+        }),
+        expect: Box::new(move |at| {
+            if let Some(kernel) = expecting.get() {
+                kernel.expect(at);
             }
         }),
         close: Box::new(move |sockets| {

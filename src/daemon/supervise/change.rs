@@ -29,7 +29,8 @@ impl Supervisor<'_> {
         if let Some(name) = &globals.process_name {
             crate::process::set_comm(name);
         }
-        let (settings, name, of_bfd) = scheduling(config);
+        let (mut settings, name, of_bfd) = scheduling(config);
+        settings.realtime = settings.realtime.or(self.realtime);
         if let Some(line) = of_bfd {
             tracing::info!(target: "bfd", "{line}");
         }
@@ -42,7 +43,7 @@ impl Supervisor<'_> {
         let (done, finished) = mpsc::channel();
         let mut kernel = Some(KernelRequest::Configure {
             instances: kernel_instances(&plan.running, config),
-            settings: Box::new(kernel_settings(&plan.running, config, self.options)),
+            settings: Box::new(kernel_settings(&plan.running, config, self.options, self.realtime)),
             clean: first,
         });
         if first && let Some(request) = kernel.take() {

@@ -52,6 +52,8 @@ pub(super) struct Running<'a> {
     pub pid_files: Vec<PidFile>,
     pub pid_path: PathBuf,
     pub bfd_pid_path: PathBuf,
+    /// The real-time priority that the process was started with.
+    pub realtime: Option<u32>,
 }
 
 /// What the main thread is told.
@@ -102,6 +104,7 @@ pub(super) fn run(running: Running<'_>) -> i32 {
 struct Supervisor<'a> {
     options: &'a Options,
     log: &'a Log,
+    realtime: Option<u32>,
     config: Arc<Configuration>,
     running: plan::Running,
     port: Handle,

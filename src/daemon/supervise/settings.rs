@@ -91,6 +91,7 @@ pub(super) fn kernel_settings(
     running: &plan::Running,
     config: &Configuration,
     options: &Options,
+    realtime: Option<u32>,
 ) -> KernelSettings {
     let globals = &config.globals;
     let of_instances = config
@@ -119,6 +120,12 @@ pub(super) fn kernel_settings(
         give_up: globals.when_removed == WhenRemoved::Release,
         track_groups: track_groups(running, config),
         log_addresses: options.address_monitoring,
+        // One below the VRRP thread's.
+        realtime: globals
+            .vrrp_process
+            .realtime
+            .or(realtime)
+            .map(|priority| (priority - 1).max(1)),
     }
 }
 
