@@ -77,6 +77,8 @@ pub(super) struct Shared {
     pub pending: Cell<usize>,
     /// What they want done.
     pub outbox: RefCell<Outbox>,
+    /// A takeover was rehearsed.
+    pub rehearsed: Cell<bool>,
     /// What each instance has asked the kernel thread for.
     pub ledger: RefCell<BTreeMap<InstanceId, Ledger>>,
 }
@@ -332,6 +334,24 @@ impl Task {
         entry.last
     }
 
+    /// Takes over once on a copy, for nothing: the pages of the program that this needs are then in memory, and
+    /// the first takeover does not wait for them.
+    fn rehearse(&mut self, at: u64) {
+        self.shared.rehearsed.set(true);
+        self.guarded(|task, now| {
+            let Some(mut group) = task.inner.clone() else {
+                return;
+            };
+            let mut effects = Vec::new();
+            group.handle(Now { mono: at, ..now }, Event::Tick, &mut effects);
+            for effect in effects {
+                if let Effect::Advertise { instance, priority } = effect {
+                    group.advert(instance, priority);
+                }
+            }
+        });
+    }
+
     /// Effects that are left, and the deadline.
     fn settle(&mut self) {
         self.carry_out();
@@ -344,6 +364,9 @@ impl Task {
             });
         });
         self.carry_out();
+        if let Some(due) = deadline.filter(|due: &Due| due.takeover && !self.shared.rehearsed.get()) {
+            self.rehearse(due.at);
+        }
         self.shared
             .outbox
             .borrow_mut()
@@ -460,6 +483,7 @@ mod tests {
         let shared = Rc::new(Shared {
             now: Cell::new(at(SECOND)),
             pending: Cell::new(0),
+            rehearsed: Cell::new(false),
             outbox: RefCell::default(),
             ledger: RefCell::default(),
         });

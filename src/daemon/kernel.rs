@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -38,6 +38,8 @@ const READ_AGAIN: u64 = 100_000_000;
 /// a processor that sleeps takes longer than to set an address.
 const BEFORE_TAKEOVER: u64 = 150_000;
 const AFTER_TAKEOVER: u64 = 300_000;
+/// The lines of the VRRP thread are waited for this long at most.
+const LINES_WAIT: u64 = 1_000_000;
 /// No takeover is expected.
 const NEVER: u64 = u64::MAX;
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
@@ -65,6 +67,7 @@ pub struct KernelHandle {
     waker: Arc<poll::Waker>,
     announces: Arc<AtomicUsize>,
     expected: Arc<Expected>,
+    lines_owed: Arc<AtomicBool>,
 }
 
 /// When the next takeover is due if no advert arrives before, on CLOCK_MONOTONIC.
@@ -91,6 +94,18 @@ impl KernelHandle {
             return;
         }
         self.order(Order::Request(request));
+    }
+
+    /// As [`KernelHandle::send`], before the lines that explain the orders are written: the thread writes lines
+    /// of its own after [`KernelHandle::lines_written`].
+    pub fn send_before_lines(&self, request: KernelRequest) {
+        self.lines_owed.store(true, Ordering::Release);
+        self.send(request);
+    }
+
+    /// See [`KernelHandle::send_before_lines`].
+    pub fn lines_written(&self) {
+        self.lines_owed.store(false, Ordering::Release);
     }
 
     /// The moment of the next takeover, unless an advert arrives before: the thread is awake then. Costs a
@@ -145,6 +160,7 @@ pub fn spawn(
     let (orders, inbox) = self::channel();
     let waker = Arc::new(poll::Waker::new()?);
     let announces = Arc::new(AtomicUsize::new(0));
+    let lines_owed = Arc::new(AtomicBool::new(false));
     let expected = Arc::new(Expected {
         at: AtomicU64::new(NEVER),
         asleep_until: AtomicU64::new(0),
@@ -154,12 +170,14 @@ pub fn spawn(
         waker: waker.clone(),
         announces: announces.clone(),
         expected: expected.clone(),
+        lines_owed: lines_owed.clone(),
     };
     let mut kernel = Kernel {
         inbox,
         waker,
         announces,
         expected,
+        lines_owed,
         report: Box::new(report),
         channel,
         monitor,
@@ -195,6 +213,7 @@ struct Kernel {
     waker: Arc<poll::Waker>,
     announces: Arc<AtomicUsize>,
     expected: Arc<Expected>,
+    lines_owed: Arc<AtomicBool>,
     report: Box<dyn Fn(KernelReport) + Send>,
     channel: Channel,
     monitor: Monitor,
@@ -436,6 +455,14 @@ impl Kernel {
         self.settings = settings;
     }
 
+    /// What the VRRP thread has to say comes before what this one says about it.
+    fn await_lines(&self) {
+        let until = clock::monotonic() + LINES_WAIT;
+        while self.lines_owed.load(Ordering::Acquire) && clock::monotonic() < until {
+            std::thread::yield_now();
+        }
+    }
+
     /// Carries out one slice; false when there was nothing to do.
     fn slice(&mut self) -> bool {
         // The drop rules are in force before the first address is, and go after the last one.
@@ -447,7 +474,9 @@ impl Kernel {
         let mut out = Vec::new();
         if !steps.is_empty() {
             let operations: Vec<_> = steps.iter().map(|step| step.operation()).collect();
-            match objects::apply(&mut self.channel, &self.table, &operations) {
+            let applied = objects::apply(&mut self.channel, &self.table, &operations);
+            self.await_lines();
+            match applied {
                 Ok(results) => self.desired.done(&steps, &results, &mut out),
                 Err(error) => {
                     error!(target: "vrrp",

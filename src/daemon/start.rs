@@ -65,12 +65,7 @@ pub fn run(options: &Options) -> i32 {
 }
 
 /// Returns the exit status; `None` when another daemon turns out to run.
-fn begin(
-    options: &Options,
-    log: &Log,
-    launcher: Option<Launcher>,
-    realtime: Option<u32>,
-) -> Option<i32> {
+fn begin(options: &Options, log: &Log, launcher: Option<Launcher>, realtime: Option<u32>) -> Option<i32> {
     introduce(options);
     let _core_pattern = prepare_core_dumps(options);
     let give_up = |launcher: Option<Launcher>, status: i32| {

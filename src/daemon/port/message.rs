@@ -85,6 +85,10 @@ pub struct Taken {
 pub struct Outputs {
     /// To the kernel thread.
     pub kernel: Box<dyn Fn(KernelRequest) + Send>,
+    /// To the kernel thread, before the lines that explain it.
+    pub claim: Box<dyn Fn(KernelRequest) + Send>,
+    /// Those lines are written.
+    pub written: Box<dyn Fn() + Send>,
     /// When the next takeover is due, for the kernel thread to be awake.
     pub expect: Box<dyn Fn(Option<u64>) + Send>,
     /// Sockets to close: leaving a group takes the kernel's rtnl lock.

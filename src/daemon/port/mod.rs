@@ -146,6 +146,7 @@ impl Port {
         let shared = Rc::new(Shared {
             now: Cell::new(clock::now()),
             pending: Cell::new(0),
+            rehearsed: Cell::new(false),
             outbox: RefCell::new(Outbox::default()),
             ledger: RefCell::new(BTreeMap::<InstanceId, Ledger>::new()),
         });
@@ -300,11 +301,18 @@ impl Port {
     fn flush_with(&mut self, configure: Option<KernelRequest>) {
         let mut outbox = self.shared.outbox.take();
         self.send_datagrams(&mut outbox);
+        // A takeover does not wait for its lines; the kernel thread writes its own after them.
+        let claims = |request: &KernelRequest| matches!(request, KernelRequest::Claim { .. });
+        if configure.is_none() && !outbox.kernel.is_empty() && outbox.kernel.iter().all(claims) {
+            for request in outbox.kernel.drain(..) {
+                (self.outputs.claim)(request);
+            }
+        }
         self.bfd.say();
         for notice in outbox.notices.drain(..) {
             (self.outputs.report)(&notice);
         }
-        // After the lines: those that the kernel thread writes about an order follow the one that explains it.
+        (self.outputs.written)();
         for request in configure.into_iter().chain(outbox.kernel.drain(..)) {
             (self.outputs.kernel)(request);
         }

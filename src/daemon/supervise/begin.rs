@@ -165,12 +165,22 @@ pub(super) fn outputs(
     tell: &UnboundedSender<Told>,
 ) -> Outputs {
     let notifier = services.clone();
-    let (orders, expecting, closing) = (kernel.clone(), kernel.clone(), kernel.clone());
+    let [orders, claiming, written, expecting, closing] = std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
         kernel: Box::new(move |request| {
             if let Some(kernel) = orders.get() {
                 kernel.send(request);
+            }
+        }),
+        claim: Box::new(move |request| {
+            if let Some(kernel) = claiming.get() {
+                kernel.send_before_lines(request);
+            }
+        }),
+        written: Box::new(move || {
+            if let Some(kernel) = written.get() {
+                kernel.lines_written();
             }
         }),
         expect: Box::new(move |at| {
