@@ -209,3 +209,12 @@ pub struct Rule {
     /// `track_group` of a static rule.
     pub track_group: Option<String>,
 }
+
+impl Rule {
+    /// Interfaces that it names.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        [&self.input_interface, &self.output_interface]
+            .into_iter()
+            .filter_map(|name| name.as_deref())
+    }
+}

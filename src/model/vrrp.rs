@@ -208,6 +208,8 @@ pub struct Instance {
     pub routes: Vec<Route>,
     /// `virtual_rules`.
     pub rules: Vec<Rule>,
+    /// Interfaces of static addresses, routes and rules whose `track_group` it is in.
+    pub static_interfaces: Vec<String>,
     /// `authentication`.
     pub authentication: Authentication,
     /// `auth_hmac`.
@@ -299,6 +301,21 @@ impl Instance {
     pub fn virtual_interface(&self) -> Option<&str> {
         let vmac = self.vmac.as_ref().map(|vmac| vmac.name.as_str());
         vmac.or_else(|| self.ipvlan.as_ref().map(|ipvlan| ipvlan.name.as_str()))
+    }
+
+    /// Interfaces of its tracked addresses, routes and rules, and of the static ones of its track groups: all
+    /// must be up. Each may come several times.
+    pub fn used_interfaces(&self) -> impl Iterator<Item = &str> {
+        let addresses = self.vips.iter().chain(&self.excluded_vips);
+        let addresses = addresses.filter(|address| !address.no_track);
+        let routes = self.routes.iter().filter(|route| !route.no_track);
+        let rules = self.rules.iter().filter(|rule| !rule.no_track);
+        addresses
+            .map(|address| address.interface.as_str())
+            .chain(routes.flat_map(Route::interfaces))
+            .chain(rules.flat_map(Rule::interfaces))
+            .chain(self.static_interfaces.iter().map(String::as_str))
+            .filter(|name| !name.is_empty())
     }
 
     /// The interface that its addresses go to where their lines name none.

@@ -155,15 +155,6 @@ impl Object {
         }
     }
 
-    /// `track_group` of a static object.
-    pub fn track_group(&self) -> Option<&str> {
-        match self {
-            Object::Address(address) => address.track_group.as_deref(),
-            Object::Route(route) => route.track_group.as_deref(),
-            Object::Rule(rule) => rule.track_group.as_deref(),
-        }
-    }
-
     /// Adding it takes the place of what is there under the same key.
     pub fn replaces(&self) -> bool {
         matches!(self, Object::Route(route) if route.action == crate::model::route::RouteAction::Replace)
@@ -229,6 +220,14 @@ impl Key {
                 .iter()
                 .any(|hop| hop.interface.as_deref() == Some(name)),
             Key::Rule(_) => false,
+        }
+    }
+
+    /// It is on this interface, goes out of it, or asks for it: a rule stays when its interface goes.
+    pub fn names(&self, name: &str) -> bool {
+        match self {
+            Key::Rule(rule) => rule.names(name),
+            other => other.uses(name),
         }
     }
 

@@ -98,6 +98,13 @@ impl RuleKey {
         }
     }
 
+    /// It asks for this interface.
+    pub fn names(&self, interface: &str) -> bool {
+        [&self.input_interface, &self.output_interface]
+            .iter()
+            .any(|name| name.as_deref() == Some(interface))
+    }
+
     /// Of a rule that the kernel tells of.
     pub fn read(message: &Message<'_>) -> Option<RuleKey> {
         let payload = message.payload;

@@ -321,21 +321,10 @@ fn own_tracking(instance: &Instance, interface: &str) -> Option<(i32, bool)> {
         };
         return Some((weight, false));
     }
-    let by_address = addresses(instance)
-        .filter(|address| !address.no_track)
-        .any(|address| address.interface == interface);
-    let hop = |name: &Option<String>| name.as_deref() == Some(interface);
-    let by_route = instance
-        .routes
-        .iter()
-        .filter(|route| !route.no_track)
-        .any(|route| hop(&route.hop.interface) || route.next_hops.iter().any(|next| hop(&next.interface)));
-    let by_rule = instance
-        .rules
-        .iter()
-        .filter(|rule| !rule.no_track)
-        .any(|rule| hop(&rule.input_interface) || hop(&rule.output_interface));
-    (by_address || by_route || by_rule).then_some((0, false))
+    instance
+        .used_interfaces()
+        .any(|name| name == interface)
+        .then_some((0, false))
 }
 
 /// `192.0.2.100/24`, without the length of a single address.

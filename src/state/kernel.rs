@@ -135,8 +135,6 @@ pub struct KernelSettings {
     pub watch: LinkWatch,
     /// `rs_when_removed release`: an instance gives up what another program has taken from it.
     pub give_up: bool,
-    /// Members of each `track_group`.
-    pub track_groups: std::collections::BTreeMap<String, Vec<InstanceId>>,
     /// `-a`: log every address change seen.
     pub log_addresses: bool,
     /// Real-time priority of the thread.

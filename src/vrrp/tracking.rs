@@ -62,21 +62,7 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
             add(Subject::Interface(name.into()), 0, false);
         }
     }
-    let routed = config
-        .routes
-        .iter()
-        .filter(|route| !route.no_track)
-        .filter_map(|route| route.hop.interface.as_deref());
-    let addressed = config
-        .vips
-        .iter()
-        .chain(&config.excluded_vips)
-        .filter(|a| !a.no_track)
-        .map(|a| &*a.interface);
-    for name in addressed
-        .chain(routed)
-        .filter(|name| !own.contains(name) && !name.is_empty())
-    {
+    for name in config.used_interfaces().filter(|name| !own.contains(name)) {
         add(Subject::Interface(name.into()), 0, false);
     }
     let weights = group.is_none_or(|group| group.tracking_weight);

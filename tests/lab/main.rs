@@ -88,6 +88,7 @@ fn main() -> ExitCode {
             routes::the_same_as_keepalived,
             routes::what_is_removed_returns_and_the_remover_is_named,
             routes::what_is_removed_is_given_up_if_asked_for,
+            routes::interfaces_of_what_is_used_are_tracked,
             impaired::partition_and_heal,
             impaired::lost_adverts,
             golden::version_2_with_password,

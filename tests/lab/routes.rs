@@ -220,3 +220,41 @@ pub fn what_is_removed_is_given_up_if_asked_for() {
     daemon.expect("(VI_1) Entering MASTER STATE", secs(3.0));
     wait_until("routes and rules", secs(4.0), || is_virtual(&host).then_some(()));
 }
+
+/// Interfaces of routes, next hops, rules, and of static objects in a track group: each one down is FAULT.
+pub fn interfaces_of_what_is_used_are_tracked() {
+    let lab = Lab::new();
+    let host = lab.host("one");
+    lab.connect(&host, "eth0", &lab.segment(), &["192.0.2.1/24"]);
+    let used = ["eth1", "eth2", "eth3", "eth4", "eth5"];
+    for name in used.into_iter().chain(["eth6"]) {
+        lab.connect(&host, name, &lab.segment(), &[]);
+    }
+    host.write(
+        "keepalived.conf",
+        "track_group tg {\n group {\n VI_1\n }\n}\n\
+         static_ipaddress {\n 198.51.100.7/24 dev eth1 track_group tg\n 198.51.100.8/24 dev eth6\n}\n\
+         static_routes {\n 198.18.0.0/24 dev eth2 track_group tg\n}\n\
+         static_rules {\n from 198.18.0.0/24 iif eth3 table 100 priority 9 track_group tg\n}\n\
+         vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.100/24\n }\n \
+         virtual_routes {\n 198.18.1.0/24 dev eth4\n 198.18.2.0/24 dev eth6 no_track\n }\n \
+         virtual_rules {\n from 198.18.3.0/24 iif eth5 table 100 priority 10\n }\n}\n",
+    );
+    let mut daemon = Start::new(&host, Which::Tested).spawn();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    // Nobody asked for this one.
+    host.ip("link set eth6 down");
+    for name in used {
+        host.ip(&format!("link set {name} down"));
+        daemon.expect(&format!("Netlink reports {name} down"), secs(2.0));
+        daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
+        host.ip(&format!("link set {name} up"));
+        daemon.expect("(VI_1) Entering BACKUP STATE", secs(2.0));
+    }
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    wait_until("the tracked route", secs(2.0), || {
+        host.ip("route").contains("198.18.1.0/24").then_some(())
+    });
+    let faults = daemon.count("(VI_1) Entering FAULT STATE");
+    assert_eq!(faults, used.len(), "{}", daemon.log_text());
+}

@@ -102,6 +102,7 @@ pub fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
         no_vips: false,
         routes: Vec::new(),
         rules: Vec::new(),
+        static_interfaces: Vec::new(),
         authentication: Authentication::None,
         auth_hmac: None,
         source: None,

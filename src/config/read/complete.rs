@@ -99,8 +99,38 @@ pub(super) fn finish(reader: &mut Vrrp, context: &mut Context) {
         context.diagnostics.refuse(EXIT_CONFIG);
     }
 
+    static_objects(&mut drafts, context);
     context.config.sync_groups = groups;
     context.config.instances = drafts.into_iter().map(|d| d.instance).collect();
+}
+
+/// `track_group`: its members track the interfaces of static objects that name it.
+fn static_objects(drafts: &mut [Draft], context: &Context) {
+    let config = &context.config;
+    let addresses = config.static_addresses.iter().filter(|a| !a.no_track);
+    let routes = config.static_routes.iter().filter(|r| !r.no_track);
+    let rules = config.static_rules.iter().filter(|r| !r.no_track);
+    let of_addresses = addresses.map(|a| (&a.track_group, vec![a.interface.as_str()]));
+    let of_routes = routes.map(|r| (&r.track_group, r.interfaces().collect()));
+    let of_rules = rules.map(|r| (&r.track_group, r.interfaces().collect()));
+    for (group, interfaces) in of_addresses.chain(of_routes).chain(of_rules) {
+        let group = config
+            .track_groups
+            .iter()
+            .find(|known| Some(&known.name) == group.as_ref());
+        let Some(group) = group else { continue };
+        for draft in drafts
+            .iter_mut()
+            .filter(|d| group.members.contains(&d.instance.name))
+        {
+            let list = &mut draft.instance.static_interfaces;
+            for name in &interfaces {
+                if !list.iter().any(|known| known == name) {
+                    list.push((*name).to_owned());
+                }
+            }
+        }
+    }
 }
 
 /// Looks at every command: that it is there, and that it is safe. What may not run is not tracked.

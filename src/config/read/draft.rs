@@ -90,6 +90,7 @@ impl Draft {
                 no_vips: false,
                 routes: Vec::new(),
                 rules: Vec::new(),
+                static_interfaces: Vec::new(),
                 authentication: Authentication::None,
                 auth_hmac: None,
                 source: None,

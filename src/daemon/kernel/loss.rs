@@ -96,7 +96,7 @@ impl Kernel {
             return;
         }
         info!(target: "vrrp", "static {what} {who}; {then}");
-        let Some((group, object)) = self.desired.static_object(key) else {
+        let Some(object) = self.desired.static_object(key) else {
             return;
         };
         let line = match object {
@@ -105,11 +105,5 @@ impl Kernel {
             Object::Rule(lost) => format!("rule {}", rule(lost)),
         };
         info!(target: "vrrp", "Restoring deleted static {line}");
-        let members = group
-            .filter(|_| self.settings.give_up)
-            .and_then(|group| self.settings.track_groups.get(group));
-        for instance in members.into_iter().flatten() {
-            (self.report)(KernelReport::Removed { instance: *instance });
-        }
     }
 }

@@ -204,6 +204,7 @@ pub(super) fn interests(group: &PlannedGroup) -> Interests {
         interfaces.extend(config.track_interfaces.iter().map(|t| t.name.clone()));
         let addresses = config.vips.iter().chain(&config.excluded_vips);
         interfaces.extend(addresses.map(|a| a.interface.clone()));
+        interfaces.extend(config.used_interfaces().map(str::to_owned));
         track(
             &config.track_scripts,
             &config.track_files,

@@ -50,7 +50,7 @@ impl<'a> Supervisor<'a> {
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
             let lvs = lvs.clone();
-            let settings = kernel_settings(&plan::Running::default(), &config, options, realtime);
+            let settings = kernel_settings(&config, options, realtime);
             kernel::spawn(settings, move |report| match report {
                 KernelReport::Interface(interface) => {
                     if let Some(lvs) = lvs.get() {

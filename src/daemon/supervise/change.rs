@@ -43,12 +43,7 @@ impl Supervisor<'_> {
         let (done, finished) = mpsc::channel();
         let mut kernel = Some(KernelRequest::Configure {
             instances: kernel_instances(&plan.running, config),
-            settings: Box::new(kernel_settings(
-                &plan.running,
-                config,
-                self.options,
-                self.realtime,
-            )),
+            settings: Box::new(kernel_settings(config, self.options, self.realtime)),
             clean: first,
         });
         if first && let Some(request) = kernel.take() {

@@ -7,7 +7,6 @@ use crate::model::globals::WhenRemoved;
 use crate::state::InstanceId;
 use crate::state::kernel::{ExtraAnnounce, KernelInstance, KernelSettings};
 use crate::vrrp::plan::{self};
-use std::collections::BTreeMap;
 
 /// `process_names`, `vrrp_process_name`.
 pub(super) fn vrrp_name(globals: &crate::model::Globals) -> Option<String> {
@@ -75,20 +74,7 @@ pub(super) fn kernel_instances(running: &plan::Running, config: &Configuration) 
     all
 }
 
-/// Ids of the members of each `track_group`.
-fn track_groups(running: &plan::Running, config: &Configuration) -> BTreeMap<String, Vec<InstanceId>> {
-    let ids = |group: &crate::model::vrrp::TrackGroup| {
-        let members = running
-            .members()
-            .filter(|(_, member)| group.members.contains(&member.config.name));
-        members.map(|(_, member)| member.id).collect()
-    };
-    let groups = config.track_groups.iter();
-    groups.map(|group| (group.name.clone(), ids(group))).collect()
-}
-
 pub(super) fn kernel_settings(
-    running: &plan::Running,
     config: &Configuration,
     options: &Options,
     realtime: Option<u32>,
@@ -118,7 +104,6 @@ pub(super) fn kernel_settings(
         monitor_buffer: globals.netlink_buffers.vrrp_monitor,
         watch: link_watch::watch(config),
         give_up: globals.when_removed == WhenRemoved::Release,
-        track_groups: track_groups(running, config),
         log_addresses: options.address_monitoring,
         // One below the VRRP thread's.
         realtime: globals

@@ -562,16 +562,15 @@ impl Desired {
         self.wanted.range(key..).map(|(key, _)| key)
     }
 
-    /// A static object, and its `track_group`.
-    pub fn static_object(&self, key: &Key) -> Option<(Option<&str>, &Object)> {
+    /// A static object.
+    pub fn static_object(&self, key: &Key) -> Option<&Object> {
         let owned = self.instances.get(&InstanceId::STATIC)?;
-        let object = owned.objects.iter().find(|object| Key::of(object) == *key)?;
-        Some((object.track_group(), object))
+        owned.objects.iter().find(|object| Key::of(object) == *key)
     }
 
     /// Some instance uses the interface.
     pub fn uses(&self, interface: &str) -> bool {
-        self.configured.iter().any(|key| key.uses(interface))
+        self.configured.iter().any(|key| key.names(interface))
             || self
                 .instances
                 .values()
