@@ -1,10 +1,12 @@
 //! The command line: keepalived's options as it reads them, and subcommands of our own.
 
+mod genhash;
 mod getopt;
 mod help;
 mod options;
 pub mod version;
 
+pub use genhash::Genhash;
 pub use options::Options;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +23,8 @@ pub const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 pub enum Invocation {
     /// Run the daemon, or its configuration test; first say what there is to say.
     Keepalived(Box<Options>, Said),
+    /// genhash: the digest of a page.
+    Genhash(Box<Genhash>),
     /// One of our own commands.
     Tool(Tool),
     /// Say it, and end with a status.
@@ -59,6 +63,11 @@ pub enum Tool {
         #[arg(long)]
         quiet: bool,
     },
+    /// Write keepalived's configuration for an ldirectord.cf, and say what it cannot carry over
+    Convert {
+        /// ldirectord's file
+        file: PathBuf,
+    },
     /// Have a running daemon read its configuration again, and wait for the verdict
     Reload {
         /// Its pid file
@@ -81,15 +90,15 @@ struct Tools {
 pub fn parse(words: Vec<OsString>) -> Invocation {
     let name = words.first().map(|w| base_name(w)).unwrap_or_default();
     if name == "genhash" {
-        return later("genhash");
+        return genhash::parse(words.get(1..).unwrap_or_default());
     }
     if name == "keepalived" {
         return keepalived(words);
     }
     match words.get(1).and_then(|w| w.to_str()) {
         Some("keepalived") => keepalived(words.into_iter().skip(1).collect()),
-        Some("genhash") => later("genhash"),
-        Some("check" | "reload" | "help") => tool(words),
+        Some("genhash") => genhash::parse(words.get(2..).unwrap_or_default()),
+        Some("check" | "convert" | "reload" | "help") => tool(words),
         _ => keepalived(words),
     }
 }
@@ -97,14 +106,6 @@ pub fn parse(words: Vec<OsString>) -> Invocation {
 fn base_name(word: &OsStr) -> String {
     let name = Path::new(word).file_name().unwrap_or(word);
     name.to_string_lossy().into_owned()
-}
-
-fn later(part: &str) -> Invocation {
-    exit(
-        String::new(),
-        format!("{part} is not yet part of keepalived-rs\n"),
-        1,
-    )
 }
 
 fn tool(words: Vec<OsString>) -> Invocation {
@@ -230,6 +231,13 @@ const OPTIONS: &[Opt<Flag>] = options! {
 };
 
 fn keepalived(words: Vec<OsString>) -> Invocation {
+    // Only as the first option.
+    if words
+        .get(1)
+        .is_some_and(|word| word == "-T" || word == "--genhash")
+    {
+        return genhash::parse(words.get(2..).unwrap_or_default());
+    }
     let mut options = Options::new(words);
     let mut stdout = String::new();
     let mut stderr = String::new();
@@ -262,7 +270,10 @@ fn keepalived(words: Vec<OsString>) -> Invocation {
                     }
                 };
             }
-            Item::Option(Flag::Genhash, _) => return later("genhash (-T)"),
+            Item::Option(Flag::Genhash, _) => {
+                stderr.push_str("-T (--genhash) must be the first option\n");
+                return exit(stdout, stderr, 1);
+            }
             Item::Option(Flag::Vrrp, _) => only.0 = true,
             Item::Option(Flag::Check, _) => only.1 = true,
             Item::Option(id, value) => {

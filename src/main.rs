@@ -26,6 +26,8 @@ fn main() -> ExitCode {
             process::take_name(&options.arguments);
             daemon::run(&options)
         }
+        Invocation::Genhash(wanted) => tools::genhash::run(&wanted),
+        Invocation::Tool(Tool::Convert { file }) => tools::convert::run(&file),
         Invocation::Tool(Tool::Reload { pid, timeout }) => {
             daemon::control::reload(&pid, Duration::from_secs(timeout))
         }
