@@ -1,6 +1,7 @@
 //! The load balancer's thread: it decides, runs the checkers, and keeps the kernel's table. It shares nothing
 //! with the VRRP thread, and what it does takes no time from it.
 
+mod feeds;
 mod sync;
 mod thread;
 
@@ -8,6 +9,7 @@ use super::services::Services;
 use crate::model::Configuration;
 use crate::process::privileges::ScriptGroups;
 use crate::state::lvs::LvsSnapshot;
+use crate::state::track::{TrackSource, Verdict};
 use crate::state::{Interface, VrrpState};
 use std::io;
 use std::sync::{Arc, mpsc};
@@ -39,6 +41,7 @@ enum Order {
     Interface(Arc<Interface>),
     InterfaceGone(u32),
     Instance(Arc<str>, VrrpState),
+    Follow(TrackSource, Verdict),
     Snapshot(mpsc::Sender<LvsSnapshot>),
     Stop(oneshot::Sender<()>),
 }
@@ -82,6 +85,11 @@ impl Handle {
     /// A VRRP instance has a new state.
     pub fn instance(&self, name: Arc<str>, state: VrrpState) {
         self.send(Order::Instance(name, state));
+    }
+
+    /// A tracked file has another number, a BFD session is up or down.
+    pub fn follow(&self, source: TrackSource, verdict: Verdict) {
+        self.send(Order::Follow(source, verdict));
     }
 
     /// Everything as it is now.

@@ -1,8 +1,9 @@
 //! What the thread does.
 
+use super::feeds::Feeds;
 use super::{Change, Order, sync};
 use crate::checkers::http::tls::Tls;
-use crate::checkers::{self, Feed, Job, Means};
+use crate::checkers::{self, Job, Means};
 use crate::daemon::services::Services;
 use crate::lvs::{Lvs, LvsSettings, LvsStop};
 use crate::model::Configuration;
@@ -14,6 +15,7 @@ use crate::process::spawner::Run;
 use crate::report::lvs_lines;
 use crate::state::check::{CheckReport, CheckerId, Standing};
 use crate::state::lvs::{CheckerStart, LvsEffect, LvsSnapshot, Operation};
+use crate::state::track::{TrackSource, Verdict};
 use crate::state::{Interface, VrrpState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -55,6 +57,7 @@ pub(super) struct Thread {
     timeouts: Option<LvsTimeouts>,
     /// Told that there is no IPVS.
     without: bool,
+    feeds: Feeds,
 }
 
 struct Running {
@@ -82,6 +85,7 @@ impl Thread {
             states: BTreeMap::new(),
             timeouts: None,
             without: false,
+            feeds: Feeds::default(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Thread {
             Order::Snapshot(reply) => {
                 let _ = reply.send(self.snapshot());
             }
+            Order::Follow(source, verdict) => self.feeds.tell(source, verdict),
             Order::Stop(_) => {}
         }
     }
@@ -161,6 +166,11 @@ impl Thread {
         self.groups = change.groups;
         self.tls = Tls::ready(self.config.lvs.ssl.as_ref());
         self.keep = change.keep;
+        for file in self.services.iter().flat_map(Services::files) {
+            let name = file.config.name.as_str().into();
+            self.feeds
+                .tell(TrackSource::File(name), Verdict::Value(file.value));
+        }
         let again = self.started;
         info!(target: "checkers", "{} ipvs", if again { "Reinitializing" } else { "Initializing" });
         if self.keeper.ipvs().is_none() {
@@ -323,6 +333,7 @@ impl Thread {
             Some(suspended) => suspended.standing.clone(),
             None => Arc::new(Mutex::new(Standing::new(start.up))),
         };
+        let feed = self.feeds.of(&start.checker.kind);
         let job = Job {
             id: start.id,
             log_all_failures: self.config.globals.checker_log_all_failures || start.checker.log_all_failures,
@@ -336,7 +347,7 @@ impl Thread {
                 groups: self.groups.clone(),
                 tls: self.tls.clone(),
             },
-            feed: Feed::None,
+            feed,
         };
         let task = checkers::start(job, self.reports.clone());
         self.running.insert(

@@ -42,6 +42,7 @@ impl Port {
             self.verdicts.remove(&TrackSource::Bfd(name));
         }
         for verdict in self.bfd.take_verdicts() {
+            (self.outputs.bfd)(&verdict.name, verdict.up);
             if !self.groups.is_empty() {
                 let since = clock::monotonic().saturating_sub(self.shared.now.get().mono);
                 self.bfd.delivered(&verdict, Duration::from_nanos(since));

@@ -97,6 +97,8 @@ pub struct Outputs {
     pub notify: Box<dyn Fn(Notification) + Send>,
     /// To the log.
     pub report: Box<dyn Fn(&Notice) + Send>,
+    /// A BFD session is up or down, for those who are on other threads.
+    pub bfd: Box<dyn Fn(&Arc<str>, bool) + Send>,
     /// It was late, or a deadline was: somebody else finds out why.
     pub late: Box<dyn Fn(Lateness) + Send>,
     /// The thread has ended, for whatever reason.

@@ -17,6 +17,7 @@ use crate::report::lines;
 use crate::state::InstanceId;
 use crate::state::kernel::KernelReport;
 use crate::state::notice::{Notice, What};
+use crate::state::track::{TrackSource, Verdict};
 use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ impl<'a> Supervisor<'a> {
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let lvs: Arc<OnceLock<lvs::Handle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
-        let port = port::start(outputs(&kernel_cell, &services, &tell))?;
+        let port = port::start(outputs(&kernel_cell, &services, &lvs, &tell))?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
@@ -162,9 +163,11 @@ impl<'a> Supervisor<'a> {
 pub(super) fn outputs(
     kernel: &Arc<OnceLock<KernelHandle>>,
     services: &Arc<OnceLock<Services>>,
+    lvs: &Arc<OnceLock<lvs::Handle>>,
     tell: &UnboundedSender<Told>,
 ) -> Outputs {
     let notifier = services.clone();
+    let lvs = lvs.clone();
     let [orders, claiming, written, expecting, closing] = std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
@@ -202,6 +205,12 @@ pub(super) fn outputs(
             lines::log(notice);
             if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {
                 let _ = states.send(Told::State(instance.clone(), *state));
+            }
+        }),
+        bfd: Box::new(move |name, up| {
+            if let Some(lvs) = lvs.get() {
+                let verdict = if up { Verdict::Up } else { Verdict::Down };
+                lvs.follow(TrackSource::Bfd(name.clone()), verdict);
             }
         }),
         late: Box::new(move |lateness| {

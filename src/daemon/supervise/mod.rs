@@ -20,6 +20,7 @@ use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{self, spawner};
 use crate::state::VrrpState;
+use crate::state::track::TrackSource;
 use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
 use sd_notify::NotifyState;
@@ -226,7 +227,13 @@ impl<'a> Supervisor<'a> {
     fn services(&self) -> Option<&Services> {
         if self.services.get().is_none() && services::needed(&self.config) {
             let port = self.port.clone();
-            let verdicts = move |source, verdict| port.send(Command::Event(Event::Track { source, verdict }));
+            let lvs = self.lvs.clone();
+            let verdicts = move |source: TrackSource, verdict| {
+                if let (TrackSource::File(_), Some(lvs)) = (&source, lvs.get()) {
+                    lvs.follow(source.clone(), verdict);
+                }
+                port.send(Command::Event(Event::Track { source, verdict }));
+            };
             match spawner::launch().and_then(|spawner| Services::start(spawner, Arc::new(verdicts))) {
                 Ok(services) => drop(self.services.set(services)),
                 Err(error) => {
