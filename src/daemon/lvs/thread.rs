@@ -4,14 +4,15 @@ use super::feeds::Feeds;
 use super::{Change, Order, sync};
 use crate::checkers::http::tls::Tls;
 use crate::checkers::{self, Job, Means};
+use crate::daemon::port::Scheduler;
 use crate::daemon::services::Services;
 use crate::lvs::{Lvs, LvsSettings, LvsStop};
 use crate::model::Configuration;
 use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
 use crate::net::ipvs::keeper::Keeper;
-use crate::process::namespace;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::Run;
+use crate::process::{self, namespace};
 use crate::report::lvs_lines;
 use crate::state::check::{CheckReport, CheckerId, Standing};
 use crate::state::lvs::{CheckerStart, LvsEffect, LvsSnapshot, Operation};
@@ -58,6 +59,7 @@ pub(super) struct Thread {
     /// Told that there is no IPVS.
     without: bool,
     feeds: Feeds,
+    scheduler: Scheduler,
 }
 
 struct Running {
@@ -86,6 +88,7 @@ impl Thread {
             timeouts: None,
             without: false,
             feeds: Feeds::default(),
+            scheduler: Scheduler::of_checkers(),
         }
     }
 
@@ -171,6 +174,7 @@ impl Thread {
             self.feeds
                 .tell(TrackSource::File(name), Verdict::Value(file.value));
         }
+        self.schedule(&before);
         let again = self.started;
         info!(target: "checkers", "{} ipvs", if again { "Reinitializing" } else { "Initializing" });
         if self.keeper.ipvs().is_none() {
@@ -195,6 +199,19 @@ impl Thread {
         self.lvs.configure(&self.config.lvs, settings, &mut effects);
         self.perform(effects);
         info!(target: "checkers", "Activating BFD healthchecker");
+    }
+
+    /// `checker_priority` and the like, `checker_process_name`.
+    fn schedule(&mut self, before: &Configuration) {
+        let config = self.config.clone();
+        let (globals, before) = (&config.globals, &before.globals);
+        if globals.checker_process != before.checker_process {
+            self.scheduler.apply(&globals.checker_process);
+        }
+        let default = globals.process_names.then_some("keepalived_lvs");
+        if let Some(name) = globals.checker_process_name.as_deref().or(default) {
+            process::set_comm(name);
+        }
     }
 
     /// Opens IPVS; loads its module where it is missing.

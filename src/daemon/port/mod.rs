@@ -36,9 +36,9 @@ use change::Interests;
 use deadlines::Deadlines;
 pub(super) use deadlines::Due;
 pub use message::{Change, Command, Handle, Outputs, SocketId, Taken};
-use scheduling::Scheduler;
 use traffic::{InstanceEntry, SocketEntry};
 
+pub(super) use scheduling::Scheduler;
 pub use scheduling::Scheduling;
 
 /// Datagrams taken from one socket before the others and the timer have their turn.

@@ -23,7 +23,9 @@ pub struct Scheduling {
 /// What of the thread's scheduling is the file's, so that a reload can take it back. What whoever started the daemon
 /// has set stays as long as the file says nothing.
 #[derive(Debug, Default)]
-pub(super) struct Scheduler {
+pub(in crate::daemon) struct Scheduler {
+    /// The load balancer's thread, not VRRP's.
+    checkers: bool,
     realtime: bool,
     limit: bool,
     locked: bool,
@@ -32,12 +34,23 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
+    /// For the load balancer's thread (`checker_*`).
+    pub(in crate::daemon) fn of_checkers() -> Scheduler {
+        Scheduler {
+            checkers: true,
+            ..Scheduler::default()
+        }
+    }
+
     /// Schedules the calling thread.
-    pub(super) fn apply(&mut self, settings: &ProcessSettings) {
-        let failed = |what: &str, result: io::Result<()>| {
-            if let Err(error) = result {
-                tracing::warn!(target: "vrrp", "Unable to set {what} of the VRRP thread - {error}");
+    pub(in crate::daemon) fn apply(&mut self, settings: &ProcessSettings) {
+        let checkers = self.checkers;
+        let failed = |what: &str, result: io::Result<()>| match result {
+            Err(error) if checkers => {
+                tracing::warn!(target: "checkers", "Unable to set {what} of the checker thread - {error}");
             }
+            Err(error) => tracing::warn!(target: "vrrp", "Unable to set {what} of the VRRP thread - {error}"),
+            Ok(()) => {}
         };
         match settings.realtime {
             Some(priority) => failed("real-time priority", schedule::set_realtime(priority)),
@@ -49,6 +62,7 @@ impl Scheduler {
             // Without a word in the file it goes before what else wants to run at normal priority: it needs little,
             // and hundreds of scripts that start at once are in front of it otherwise. Without the right to do
             // so it is as it was.
+            0 if checkers => failed("priority", schedule::set_nice(0)),
             0 => drop(schedule::set_nice(URGENT)),
             nice => failed("priority", schedule::set_nice(nice)),
         }
