@@ -42,14 +42,15 @@ impl Port {
             self.verdicts.remove(&TrackSource::Bfd(name));
         }
         for verdict in self.bfd.take_verdicts() {
-            (self.outputs.bfd)(&verdict.name, verdict.up);
+            let heard = if verdict.up { Verdict::Up } else { Verdict::Down };
+            (self.outputs.bfd)(TrackSource::Bfd(verdict.name.clone()), heard);
             if !self.groups.is_empty() {
                 let since = clock::monotonic().saturating_sub(self.shared.now.get().mono);
                 self.bfd.delivered(&verdict, Duration::from_nanos(since));
             }
             self.dispatch(Event::Track {
                 source: TrackSource::Bfd(verdict.name),
-                verdict: if verdict.up { Verdict::Up } else { Verdict::Down },
+                verdict: heard,
             });
         }
     }

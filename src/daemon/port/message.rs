@@ -9,6 +9,7 @@ use crate::state::kernel::KernelRequest;
 use crate::state::notice::Notice;
 use crate::state::notify::Notification;
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
+use crate::state::track::{TrackSource, Verdict};
 use crate::sys::poll::Waker;
 use crate::vrrp::Event;
 use crate::vrrp::plan::Plan;
@@ -98,7 +99,7 @@ pub struct Outputs {
     /// To the log.
     pub report: Box<dyn Fn(&Notice) + Send>,
     /// A BFD session is up or down, for those who are on other threads.
-    pub bfd: Box<dyn Fn(&Arc<str>, bool) + Send>,
+    pub bfd: Box<dyn Fn(TrackSource, Verdict) + Send>,
     /// It was late, or a deadline was: somebody else finds out why.
     pub late: Box<dyn Fn(Lateness) + Send>,
     /// The thread has ended, for whatever reason.

@@ -17,7 +17,6 @@ use crate::report::lines;
 use crate::state::InstanceId;
 use crate::state::kernel::KernelReport;
 use crate::state::notice::{Notice, What};
-use crate::state::track::{TrackSource, Verdict};
 use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
 use std::collections::BTreeMap;
@@ -207,10 +206,9 @@ pub(super) fn outputs(
                 let _ = states.send(Told::State(instance.clone(), *state));
             }
         }),
-        bfd: Box::new(move |name, up| {
+        bfd: Box::new(move |source, verdict| {
             if let Some(lvs) = lvs.get() {
-                let verdict = if up { Verdict::Up } else { Verdict::Down };
-                lvs.follow(TrackSource::Bfd(name.clone()), verdict);
+                lvs.follow(source, verdict);
             }
         }),
         late: Box::new(move |lateness| {
