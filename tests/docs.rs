@@ -29,6 +29,10 @@ const BETTER: &[(&str, &str)] = &[
     ("vrrp_instance", "notify_master"),
     ("vrrp_instance", "notify_fault"),
     ("vrrp_instance", "notify_stop"),
+    ("virtual_server/real_server", "HTTP_GET"),
+    ("virtual_server/real_server", "SSL_GET"),
+    ("virtual_server/real_server/HTTP_GET/url", "regex_stack"),
+    ("virtual_server/real_server/SSL_GET/url", "regex_stack"),
 ];
 
 fn root() -> PathBuf {
