@@ -193,7 +193,7 @@ pub fn spawn(
         carriers: Carriers::default(),
         objects: ObjectMonitor::default(),
         suspects: Suspects::default(),
-        settings: settings.clone(),
+        settings: KernelSettings::default(),
         promoted: BTreeMap::new(),
         registered: BTreeSet::new(),
         changed: BTreeSet::new(),
