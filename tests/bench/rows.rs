@@ -139,7 +139,8 @@ pub fn all() -> Vec<Row> {
         Row {
             name: "reload, 250 instances, 10 ms adverts",
             how: "SIGHUP with the priority of one instance changed: the longest time without an advert of one \
-                instance, and until the reload is said to be complete",
+                instance beyond the interval, and until the addresses of the last instance are in force again, as \
+                its line tells (keepalived's parent says `Reload complete` before that)",
             rounds: 5,
             measure: reload,
         },
@@ -558,7 +559,8 @@ fn reload(which: Which) -> Vec<Value> {
     one.write("keepalived.conf", &many(101));
     let from = now_ns();
     daemon.signal(Signal::SIGHUP);
-    let done = daemon.expect("Reload complete", secs(10.0));
+    daemon.expect("Reloading ...", secs(10.0));
+    let done = daemon.expect("(VI_250) setting VIPs.", secs(10.0));
     net.watch.wait("its new priority", from, secs(5.0), |s| {
         s.advert().is_some_and(|a| a.vrid == 7 && a.priority == 101)
     });
@@ -568,11 +570,16 @@ fn reload(which: Which) -> Vec<Value> {
         });
     vec![
         value(
-            "longest silence of an instance",
+            "longest silence beyond the interval",
             "ms",
-            longest_gap(&net.watch, from, now_ns()),
+            longest_gap(&net.watch, from, now_ns()) - 10.0,
             0.6,
         ),
-        value("SIGHUP to complete", "ms", (done.at - from) as f64 / 1e6, 0.5),
+        value(
+            "SIGHUP to the last instance in force",
+            "ms",
+            (done.at - from) as f64 / 1e6,
+            0.5,
+        ),
     ]
 }

@@ -80,7 +80,7 @@ impl Port {
         self.flush_with(change.kernel);
         self.turn();
         self.obey_bfd(change.bfd);
-        drop(change.done);
+        (change.done)();
     }
 
     pub(super) fn config(&self, group: Option<&PlannedGroup>, change: &Change) -> GroupConfig {

@@ -69,8 +69,8 @@ pub struct Change {
     /// The BFD sessions from now on. After the groups: those that track a new session begin in FAULT, as with
     /// keepalived.
     pub bfd: Order,
-    /// Dropped when the step is done.
-    pub done: mpsc::Sender<()>,
+    /// Called when the step is done.
+    pub done: Box<dyn FnOnce() + Send>,
 }
 
 /// Groups and instances at one moment, in no particular order.

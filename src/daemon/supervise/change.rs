@@ -11,7 +11,7 @@ use crate::daemon::virtual_links::virtual_links;
 use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Reload {
@@ -40,7 +40,6 @@ impl Supervisor<'_> {
             name,
             late: u64::try_from(globals.min_auto_priority_delay.as_nanos()).unwrap_or(u64::MAX),
         })));
-        let (done, finished) = mpsc::channel();
         let mut kernel = Some(KernelRequest::Configure {
             instances: kernel_instances(&plan.running, config),
             settings: Box::new(kernel_settings(config, self.options, self.realtime)),
@@ -50,6 +49,7 @@ impl Supervisor<'_> {
             // What an earlier run left behind goes before anything starts, and is told before it.
             self.kernel.send(request);
         }
+        let tell = self.tell.clone();
         let change = Change {
             kernel,
             detail: self.options.detail > 0,
@@ -57,21 +57,13 @@ impl Supervisor<'_> {
             log_unknown: globals.log_unknown_vrids,
             plan: plan.clone(),
             bfd: Order::Configure(config.bfd.iter().cloned().map(Arc::new).collect()),
-            done,
+            done: Box::new(move || {
+                let _ = tell.send(Told::Applied);
+            }),
         };
         self.running = plan.running;
-        let (port, tell) = (self.port.clone(), self.tell.clone());
-        let then = move || {
-            port.send(Command::Apply(Box::new(change)));
-            let waiter = std::thread::Builder::new().name("apply".into()).spawn(move || {
-                // The sender is dropped when the step is done.
-                let _ = finished.recv();
-                let _ = tell.send(Told::Applied);
-            });
-            if let Err(error) = waiter {
-                tracing::error!(target: "parent", "cannot start a thread: {error}");
-            }
-        };
+        let port = self.port.clone();
+        let then = move || port.send(Command::Apply(Box::new(change)));
         let (sockets, running) = (self.sockets.clone(), self.running.clone());
         let (config, detail) = (self.config.clone(), self.options.detail > 0);
         let dump = self.options.dump_config;

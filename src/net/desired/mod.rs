@@ -312,11 +312,16 @@ impl Desired {
             for (_, mark) in marks(&owned) {
                 mark.log(&name);
             }
-            out.push(Outcome::Applied {
-                instance: id,
-                epoch: owned.epoch,
-                set: flags(&owned),
-            });
+            // Who has the same list as before knows what is set.
+            let unchanged =
+                old.len() == objects.len() && old.iter().zip(objects.iter()).all(|(a, b)| a.same(b));
+            if !unchanged {
+                out.push(Outcome::Applied {
+                    instance: id,
+                    epoch: owned.epoch,
+                    set: flags(&owned),
+                });
+            }
         }
         self.instances.insert(id, owned);
     }
