@@ -29,6 +29,8 @@ pub(super) enum Message {
     Event(Event),
     /// Put a snapshot into the outbox.
     Snapshot,
+    /// Tell the states again.
+    TellStates,
     /// All counters to zero.
     ClearStatistics,
     /// These members leave for another group: put them into the outbox.
@@ -140,6 +142,14 @@ impl Task {
         match message {
             Message::Event(event) => self.event(event),
             Message::Snapshot => self.snapshot(),
+            Message::TellStates => {
+                self.guarded(|task, _| {
+                    if let Some(group) = &task.inner {
+                        group.tell_states(&mut task.effects);
+                    }
+                });
+                self.carry_out();
+            }
             Message::ClearStatistics => self.guarded(|task, _| {
                 if let Some(group) = &mut task.inner {
                     group.clear_statistics();

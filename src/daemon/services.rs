@@ -2,7 +2,9 @@
 //! verdicts and takes notifications.
 
 use crate::model::checker::CheckerKind;
+use crate::model::globals::NotifyFifo;
 use crate::model::{Command, Configuration, NotifyScript};
+use crate::notify::fifo::Fifos;
 use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
@@ -20,6 +22,9 @@ use tracing::{debug, info};
 
 /// All of the stop's notifications have this long.
 const LAST_NOTIFICATIONS: Duration = Duration::from_millis(3800);
+
+/// Scripts that read FIFOs have this long after the last line.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// What is tracked has this long to be looked at for the first time; a file system that hangs holds up no start.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -69,6 +74,7 @@ impl Services {
                 files: FileTracker::new(verdicts.clone()),
                 processes: ProcessTracker::new(verdicts),
                 notifier: Notifier::new(spawner.clone()),
+                fifos: Fifos::new(spawner.clone()),
                 spawner,
                 groups: ScriptGroups::default(),
             }
@@ -166,11 +172,22 @@ pub fn needed(config: &Configuration) -> bool {
         || commands(config).next().is_some()
         || !config.files.is_empty()
         || !config.processes.is_empty()
+        || fifos(config).next().is_some()
 }
 
 pub(super) fn script_groups(config: &Configuration) -> ScriptGroups {
     let identities = commands(config).map(|command| command.identity);
     ScriptGroups::of(identities, config.globals.set_supplementary_groups)
+}
+
+fn fifos(config: &Configuration) -> impl Iterator<Item = &NotifyFifo> {
+    let globals = &config.globals;
+    let all = [
+        &globals.notify_fifo,
+        &globals.vrrp_notify_fifo,
+        &globals.lvs_notify_fifo,
+    ];
+    all.into_iter().flatten()
 }
 
 fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
@@ -207,6 +224,7 @@ fn commands(config: &Configuration) -> impl Iterator<Item = &NotifyScript> {
         .chain(checks)
         .chain(config.scripts.iter().map(|s| &s.command))
         .chain(globals.startup_script.iter())
+        .chain(fifos(config).filter_map(|fifo| fifo.script.as_ref()))
         .chain(globals.shutdown_script.iter())
 }
 
@@ -215,6 +233,7 @@ struct Thread {
     files: FileTracker,
     processes: ProcessTracker,
     notifier: Notifier,
+    fifos: Fifos,
     spawner: Spawner,
     groups: ScriptGroups,
 }
@@ -231,6 +250,7 @@ impl Thread {
                 } => {
                     self.groups = groups;
                     self.notifier.set_groups(self.groups.clone());
+                    self.fifos.configure(&config.globals, &self.groups);
                     self.tracker.configure(&config.scripts, &self.groups, reload);
                     let files = self.files.configure(&config.files, reload);
                     let buffer = config.globals.netlink_buffers.process_monitor;
@@ -241,8 +261,14 @@ impl Thread {
                         drop(looked);
                     });
                 }
-                Order::Notify(notification) => self.notifier.notify(&notification),
-                Order::Lvs(notification) => self.notifier.notify_lvs(&notification),
+                Order::Notify(notification) => {
+                    self.notifier.notify(&notification);
+                    self.fifos.notify(&notification);
+                }
+                Order::Lvs(notification) => {
+                    self.notifier.notify_lvs(&notification);
+                    self.fifos.notify_lvs(&notification);
+                }
                 Order::Script {
                     kind,
                     command,
@@ -258,7 +284,10 @@ impl Thread {
                 }
                 Order::Stop(done) => {
                     self.tracker.stop();
-                    self.notifier.finish(LAST_NOTIFICATIONS).await;
+                    tokio::join!(
+                        self.notifier.finish(LAST_NOTIFICATIONS),
+                        self.fifos.finish(LAST_LINES)
+                    );
                     let _ = done.send(());
                 }
             }

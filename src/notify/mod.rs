@@ -1,3 +1,5 @@
 //! What tells others when a state changes.
 
+pub mod fifo;
+mod fifo_script;
 pub mod script;

@@ -219,7 +219,7 @@ impl Notifier {
                 }
             }
             // For FIFOs only.
-            NotifyKind::Priority(_) => {}
+            NotifyKind::Priority(_) | NotifyKind::Still(_) => {}
         }
         runs
     }
@@ -308,7 +308,7 @@ fn name(subject: &Subject) -> String {
 
 fn what(kind: NotifyKind) -> &'static str {
     match kind {
-        NotifyKind::State(state) | NotifyKind::Priority(state) => state.as_str(),
+        NotifyKind::State(state) | NotifyKind::Priority(state) | NotifyKind::Still(state) => state.as_str(),
         NotifyKind::MasterRxLowerPriority => "MASTER_RX_LOWER_PRI",
     }
 }

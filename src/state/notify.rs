@@ -24,6 +24,8 @@ pub enum NotifyKind {
     MasterRxLowerPriority,
     /// The effective priority changed (`notify_priority_changes`); FIFO only.
     Priority(VrrpState),
+    /// A reload did not change the state (`fifo_write_vrrp_states_on_reload`); FIFO only.
+    Still(VrrpState),
 }
 
 /// One notification. The order of those with the same subject is kept.

@@ -4,6 +4,7 @@ use super::event::{Effects, Event, Received};
 use super::instance::Instance as Router;
 use super::tracking::World;
 use crate::model::{Instance, SyncGroup};
+use crate::state::notify::NotifyKind;
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
 use crate::state::track::{TrackSource, Verdict};
 use crate::state::{InstanceId, Interface, Now, Statistics, VrrpState};
@@ -233,6 +234,18 @@ impl Group {
             group,
             self.members.iter().map(|member| member.snapshot(now)).collect(),
         )
+    }
+
+    /// Tells the states of the members and of the group again (`fifo_write_vrrp_states_on_reload`).
+    pub fn tell_states(&self, out: &mut Effects) {
+        for member in &self.members {
+            if member.state != VrrpState::Init {
+                member.notify(NotifyKind::Still(member.state), out);
+            }
+        }
+        if self.told != VrrpState::Init {
+            self.tell_group(NotifyKind::Still(self.told), out);
+        }
     }
 
     /// Sets all counters to zero (SIGRTMAX-1).

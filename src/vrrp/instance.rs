@@ -48,6 +48,8 @@ pub(super) struct Instance {
     /// Why it is in its state.
     pub cause: Arc<str>,
     pub trackers: Vec<Tracker>,
+    /// `notify_priority_changes` of its sync group.
+    pub group_tells_priority: bool,
     pub faults: Vec<Fault>,
     /// Trackers whose first verdict it waits for.
     pub waiting: u32,
@@ -117,6 +119,7 @@ impl Instance {
             fresh: true,
             cause: "starting".into(),
             trackers: tracking::trackers(&config, group, awaited),
+            group_tells_priority: group.is_some_and(|group| group.notify_priority_changes),
             faults: Vec::new(),
             waiting: 0,
             contributions: Vec::new(),
@@ -163,6 +166,7 @@ impl Instance {
     ) {
         let before = std::mem::replace(&mut self.config, member.config.clone());
         let config = self.config.clone();
+        self.group_tells_priority = group.is_some_and(|group| group.notify_priority_changes);
         let trackers = tracking::trackers(&config, group, false);
         self.trackers = trackers
             .into_iter()
@@ -268,7 +272,7 @@ impl Instance {
             None,
             out,
         );
-        if self.config.notify_priority_changes {
+        if self.config.notify_priority_changes || self.group_tells_priority {
             // keepalived names the state that it is about to start in.
             let state = if self.state == VrrpState::Init {
                 VrrpState::Backup

@@ -221,14 +221,16 @@ impl Group {
     pub(super) fn notify_group(&mut self, out: &mut Effects) {
         let state = self.state();
         let before = std::mem::replace(&mut self.told, state);
-        if let Some(group) = self
-            .group
-            .as_ref()
-            .filter(|_| before != state && state != VrrpState::Init)
-        {
+        if before != state && state != VrrpState::Init {
+            self.tell_group(NotifyKind::State(state), out);
+        }
+    }
+
+    pub(super) fn tell_group(&self, kind: NotifyKind, out: &mut Effects) {
+        if let Some(group) = &self.group {
             out.push(Effect::Notify(Notification {
                 subject: Subject::Group(group.name.as_str().into()),
-                kind: NotifyKind::State(state),
+                kind,
                 priority: 0,
                 scripts: Arc::new(group.notify.clone()),
                 smtp_alert: group.smtp_alert,

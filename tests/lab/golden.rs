@@ -10,6 +10,7 @@ mod mask;
 use self::mask::{counted, differences, mask};
 use super::common::daemon::{Start, ours_only};
 use super::common::{Daemon, Host, Lab, Which, secs, wait_until};
+use super::fifo::Tap;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,6 +29,7 @@ struct Case {
     node1: Host,
     node2: Host,
     problems: Vec<String>,
+    fifos: Vec<(&'static str, Tap)>,
 }
 
 impl Case {
@@ -79,11 +81,33 @@ impl Case {
             node1,
             node2,
             problems: Vec::new(),
+            fifos: Vec::new(),
         }
     }
 
-    fn start(&self) -> Daemon {
-        start(&self.node1, "/run/golden/node1.conf")
+    fn start(&mut self) -> Daemon {
+        let daemon = start(&self.node1, "/run/golden/node1.conf");
+        for name in ["vrrp.fifo", "all.fifo"] {
+            if folder(self.name).join(format!("{name}.lines")).exists() {
+                let path = self.node1.run_file("golden").join(name);
+                self.fifos.push((name, Tap::open(&path)));
+            }
+        }
+        daemon
+    }
+
+    /// What the FIFOs had, from the start to the end, is what was recorded.
+    fn compare_fifos(&mut self) {
+        for (name, tap) in &mut self.fifos {
+            let recorded = fs::read_to_string(folder(self.name).join(format!("{name}.lines")));
+            let recorded = recorded.expect("a recorded file");
+            let theirs: Vec<&str> = recorded.lines().filter(|line| !line.starts_with('#')).collect();
+            let ours = tap.lines();
+            if ours != theirs {
+                self.problems
+                    .push(format!("{name}: {ours:#?} instead of {theirs:#?}"));
+            }
+        }
     }
 
     fn start_node2(&self) -> Daemon {
@@ -127,6 +151,7 @@ impl Case {
     #[track_caller]
     fn finish(mut self, mut daemon: Daemon) {
         assert_eq!(daemon.stop(), Some(0), "exit status");
+        self.compare_fifos();
         let recorded = fs::read_to_string(folder(self.name).join("node1.log")).expect("a recorded log");
         let theirs = recorded.lines().filter_map(|line| line.strip_prefix("<TIME>: "));
         let theirs = counted(theirs);
@@ -384,12 +409,13 @@ fn dumps_of_masters(case: &'static str, names: &[&str]) {
     wait_masters(&mut daemon, names);
     settle(&daemon);
     golden.dump(&mut daemon, "");
+    assert_eq!(daemon.stop(), Some(0), "exit status");
+    golden.compare_fifos();
     assert!(
         golden.problems.is_empty(),
         "{case}:\n{}",
         golden.problems.join("\n")
     );
-    assert_eq!(daemon.stop(), Some(0), "exit status");
 }
 
 /// 16-all-global-defs: the files have names of their own.

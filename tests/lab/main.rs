@@ -12,6 +12,7 @@ mod bad_input;
 mod bfd;
 mod boot;
 mod edits;
+mod fifo;
 mod firewall;
 mod golden;
 mod impaired;
@@ -76,6 +77,10 @@ fn main() -> ExitCode {
             bfd::what_cannot_be_opened_is_tried_again,
             bfd::with_keepalived,
             bfd::with_frr,
+            fifo::the_lines_are_those_of_keepalived,
+            fifo::a_script_reads_to_the_end,
+            fifo::nobody_reads,
+            fifo::servers_go_down,
             firewall::iptables_keywords_are_done_by_nftables,
             process::refuses_to_start_beside_a_running_one,
             process::background_mode_writes_pid_files_first,

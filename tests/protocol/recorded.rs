@@ -162,6 +162,7 @@ fn fifo(effects: &Effects) -> Vec<String> {
         let state = match n.kind {
             NotifyKind::State(state) => state.as_str().to_owned(),
             NotifyKind::Priority(state) => format!("{}_PRIORITY", state.as_str()),
+            NotifyKind::Still(state) => format!("{} still", state.as_str()),
             NotifyKind::MasterRxLowerPriority => "MASTER_RX_LOWER_PRI".to_owned(),
         };
         format!("{kind} \"{name}\" {state} {}", n.priority)

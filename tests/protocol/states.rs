@@ -170,6 +170,7 @@ fn describe(solo: &Solo, before: Option<(u64, InstanceId, Reason)>) -> String {
                 NotifyKind::State(state) => format!("notify {}", state.as_str()),
                 NotifyKind::MasterRxLowerPriority => "notify lower".into(),
                 NotifyKind::Priority(_) => "notify priority".into(),
+                NotifyKind::Still(_) => "notify still".into(),
             },
             Effect::Report(_) => continue,
         });

@@ -56,6 +56,13 @@ impl Port {
                 self.tell(group.id, Message::Event(Event::Reconfigure(config)));
             }
         }
+        if change.tell_states {
+            for (group, fate) in plan.running.groups.iter().zip(&plan.groups) {
+                if *fate != Fate::Add {
+                    self.tell(group.id, Message::TellStates);
+                }
+            }
+        }
         self.run_groups();
         for id in ended {
             let deadline = self.groups.remove(&id).and_then(|e| e.deadline);

@@ -64,6 +64,8 @@ pub struct Change {
     pub detail: bool,
     /// See [`crate::vrrp::GroupConfig::hold_until`].
     pub hold_until: u64,
+    /// `fifo_write_vrrp_states_on_reload`, at a reload.
+    pub tell_states: bool,
     /// `log_unknown_vrids`.
     pub log_unknown: bool,
     /// The BFD sessions from now on. After the groups: those that track a new session begin in FAULT, as with

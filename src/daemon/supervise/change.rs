@@ -54,6 +54,7 @@ impl Supervisor<'_> {
             kernel,
             detail: self.options.detail > 0,
             hold_until: self.startup_delay.configure(globals),
+            tell_states: !first && globals.fifo_write_states_on_reload,
             log_unknown: globals.log_unknown_vrids,
             plan: plan.clone(),
             bfd: Order::Configure(config.bfd.iter().cloned().map(Arc::new).collect()),
