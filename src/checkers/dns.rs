@@ -4,7 +4,7 @@ use super::connect::{self, ConnectError};
 use super::probe::{Attempt, Failure, Probe};
 use super::schedule::Turn;
 use super::{Desk, random};
-use crate::model::lvs::{DnsCheck, DnsType};
+use crate::model::lvs::{Connection, DnsCheck, DnsType};
 use crate::wire::dns;
 use std::io;
 use tokio::net::UdpSocket;
@@ -85,9 +85,9 @@ impl Probe for Dns<'_> {
                 };
             }
             Err(error @ ConnectError::Unreachable) => {
-                let address = self.0.connection.address;
+                let Connection { address, port, .. } = &self.0.connection;
                 Err(Failure::new(
-                    format!("network unreachable for {address}"),
+                    format!("network unreachable for [{address}]:{port}"),
                     error.to_string(),
                 ))
             }

@@ -214,10 +214,16 @@ impl Session<'_> {
             && self.set_length(number, Some((announced, received)))
         {
             let job = &desk.job;
+            // Only where it is configured.
+            let host = if self.host_is_named(number) {
+                question.host.as_str()
+            } else {
+                ""
+            };
             info!(
                 target: "checkers",
                 "http_check for RS {} VS {} url {}{}: content_length ({announced}) does not match received bytes ({received})",
-                job.real_server, job.virtual_server, question.host, question.path
+                job.real_server, job.virtual_server, host, question.path
             );
         }
         let what = match &error {
@@ -233,6 +239,11 @@ impl Session<'_> {
             what,
             reason: error.to_string(),
         }
+    }
+
+    fn host_is_named(&self, number: usize) -> bool {
+        let url = self.http.urls.get(number);
+        self.http.virtual_host.is_some() || url.is_some_and(|url| url.virtual_host.is_some())
     }
 
     /// Remembers the wrong length of a url; true when it differs from the one before.

@@ -113,11 +113,11 @@ impl Probe for Misc<'_> {
         Some(self.failed(desk, failure, &message))
     }
 
-    fn down(&self, desk: &Desk, failure: &Failure, made: Option<u32>) -> String {
-        let message = match made {
-            Some(n) => format!(" after {}", retries(n)),
-            None if desk.schedule.retry == 0 => " with retry disabled".to_owned(),
-            None => String::new(),
+    fn down(&self, desk: &Desk, failure: &Failure, _: Option<u32>) -> String {
+        // Also where the first run failed, and none were made.
+        let message = match desk.schedule.retry {
+            0 => " with retry disabled".to_owned(),
+            n => format!(" after {}", retries(n)),
         };
         self.failed(desk, failure, &message)
     }

@@ -1,7 +1,7 @@
 //! PING_CHECK: an ICMP echo, over the kernel's datagram sockets for it or, where they are not allowed, a raw one.
 
 use super::connect;
-use super::probe::{Attempt, Failure, Probe};
+use super::probe::{Attempt, Failure, Probe, UNTOLD};
 use super::schedule::Turn;
 use super::{Desk, random};
 use crate::model::lvs::Connection;
@@ -121,7 +121,7 @@ impl Probe for Ping<'_> {
             Ok(echo) => self.ask(&echo).await,
             Err(error) => match error.kind() {
                 io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-                    Err(Failure::new(FAILED, error.to_string()))
+                    Err(Failure::new(UNTOLD, error.to_string()))
                 }
                 _ => {
                     let v6 = self.0.address.is_ipv6();

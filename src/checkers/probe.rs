@@ -40,6 +40,9 @@ pub(super) enum Attempt {
     },
 }
 
+/// The text of a failure that keepalived tells nothing of.
+pub(super) const UNTOLD: &str = "";
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -110,7 +113,10 @@ fn bad(desk: &mut Desk, probe: &impl Probe, failure: &Failure) -> Step {
     let tells_all = desk.tells_all();
     let schedule = desk.schedule;
     let step = schedule.take(&mut desk.standing(), false);
-    if tells_all && let Some(line) = probe.attempt_failed(desk, failure, step.turn) {
+    if tells_all
+        && failure.text != UNTOLD
+        && let Some(line) = probe.attempt_failed(desk, failure, step.turn)
+    {
         info!(target: "checkers", "{line}");
     }
     if let Turn::Down { retries } = step.turn {

@@ -5,7 +5,6 @@ use super::connect::{self, ConnectError};
 use super::probe::{Attempt, Failure, Probe};
 use super::schedule::Turn;
 use crate::model::lvs::Connection;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,13 +24,11 @@ impl Smtp<'_> {
             .await
             .map_err(|error| match &error {
                 ConnectError::Socket(error) => Err(error.to_string()),
-                ConnectError::Unreachable => {
-                    Ok(Failure::new("Network unreachable for server", error.to_string()))
-                }
+                ConnectError::Unreachable => Ok(Failure::new(UNREACHABLE, error.to_string())),
                 ConnectError::Timeout(_) => {
                     Ok(Failure::new("Connection timeout to server", error.to_string()))
                 }
-                ConnectError::Failed(_) => Ok(Failure::new("Error connecting to server", error.to_string())),
+                ConnectError::Failed(_) => Ok(Failure::new("Could not connect to server", error.to_string())),
             })?;
         let limit = self.connection.timeout;
         self.dialogue(&mut stream, limit).await.map_err(Ok)
@@ -47,11 +44,16 @@ impl Smtp<'_> {
     }
 
     fn line(&self, failure: &Failure) -> String {
-        let server = SocketAddr::new(self.connection.address, self.connection.port);
-        let server = format!("[{}]:{}", server.ip(), server.port());
-        format!("SMTP_CHECK {} {server}", failure.text)
+        let (address, port) = (self.connection.address, self.connection.port);
+        let text = &failure.text;
+        if text == UNREACHABLE {
+            return format!("SMTP_CHECK {text} {address} - real server [{address}]:{port}");
+        }
+        format!("SMTP_CHECK {text} [{address}]:{port}")
     }
 }
+
+const UNREACHABLE: &str = "Network unreachable for server";
 
 async fn say(stream: &mut TcpStream, limit: Duration, text: &str) -> Result<(), Failure> {
     match timeout(limit, stream.write_all(text.as_bytes())).await {
@@ -135,10 +137,7 @@ impl Probe for Smtp<'_> {
         matches!(turn, Turn::Retry { .. }).then(|| self.line(failure))
     }
 
-    fn down(&self, _: &Desk, failure: &Failure, retries: Option<u32>) -> String {
-        match retries {
-            Some(n) => format!("{} after {n} retries", self.line(failure)),
-            None => self.line(failure),
-        }
+    fn down(&self, _: &Desk, failure: &Failure, _: Option<u32>) -> String {
+        self.line(failure)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::connect::{self, ConnectError};
-use super::probe::{Attempt, Failure, Probe};
+use super::probe::{Attempt, Failure, Probe, UNTOLD};
 use super::schedule::Turn;
 use crate::model::lvs::Connection;
 
@@ -16,6 +16,7 @@ impl Probe for Tcp<'_> {
                 line: Some("TCP connect fail to create socket. Rescheduling."),
                 why: error.to_string(),
             },
+            Err(error @ ConnectError::Unreachable) => Attempt::Bad(Failure::new(UNTOLD, error.to_string())),
             Err(error @ ConnectError::Timeout(_)) => Attempt::Bad(Failure::new("timeout", error.to_string())),
             Err(error) => Attempt::Bad(Failure::new("failed", error.to_string())),
         }

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::connect::{self, ConnectError};
-use super::probe::{Attempt, Failure, Probe};
+use super::probe::{Attempt, Failure, Probe, UNTOLD};
 use super::schedule::Turn;
 use crate::model::lvs::{UdpCheck, UdpReply};
 use std::io;
@@ -70,6 +70,7 @@ impl Probe for Udp<'_> {
                     why: error.to_string(),
                 };
             }
+            Err(error @ ConnectError::Unreachable) => Err(Failure::new(UNTOLD, error.to_string())),
             Err(error) => Err(Failure::new(FAILED, error.to_string())),
         };
         match asked {

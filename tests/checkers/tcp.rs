@@ -97,3 +97,17 @@ fn a_socket_that_cannot_be_bound_says_nothing_about_the_server() {
         );
     });
 }
+
+#[test]
+fn of_a_network_without_a_route_nothing_is_told_but_the_end() {
+    let mut to = to(free_port().port());
+    // TCP has no route to it anywhere.
+    to.address = [255, 255, 255, 255].into();
+    to.timeout = std::time::Duration::from_millis(200);
+    let mut checker = checker(CheckerKind::Tcp(to));
+    checker.log_all_failures = true;
+    watch(checker, |mut watch| async move {
+        assert_eq!(watch.verdict().await, "down: network unreachable");
+        assert_eq!(watch.lines.all(), [format!("TCP_CHECK on service {RS} failed.")]);
+    });
+}
