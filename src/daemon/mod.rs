@@ -4,6 +4,7 @@
 //! log, the kernel thread, the VRRP thread and the services, and supervises until the end.
 
 pub mod bfd;
+mod company;
 mod config_save;
 pub mod control;
 pub mod dumps;

@@ -46,6 +46,11 @@ pub fn line(notice: &Notice) -> Line {
 
 /// Logs a notice through `tracing`, with its fields.
 pub fn log(notice: &Notice) {
+    log_with(notice, "");
+}
+
+/// The same, with what was found out about it behind the text.
+pub fn log_with(notice: &Notice, more: &str) {
     macro_rules! say {
         ($level:expr, $line:expr) => {{
             let line = $line;
@@ -60,7 +65,7 @@ pub fn log(notice: &Notice) {
                 VRRP_PRIORITY = u64::from(line.priority),
                 VRRP_CAUSE = cause,
                 VRRP_PEER = peer.as_deref(),
-                "{}",
+                "{}{more}",
                 line.text
             );
         }};
@@ -88,6 +93,7 @@ fn level(what: &What) -> Level {
         | What::IntervalLearned { .. }
         | What::IntervalRestored { .. }
         | What::HeardZero => Level::DEBUG,
+        What::Conflict(_) | What::Unheard(_) => Level::WARN,
         _ => Level::INFO,
     }
 }
@@ -213,6 +219,11 @@ impl Display for Text<'_> {
                     write!(f, "({n}): send advert error {errno} ({text})")
                 }
             }
+            What::Conflict(conflict) => super::company::write_conflict(f, n, &peer, conflict),
+            What::ConflictOver { lasted, adverts } => {
+                super::company::write_over(f, n, &peer, *lasted, *adverts)
+            }
+            What::Unheard(unheard) => super::company::write_unheard(f, n, unheard),
             What::TimerLate(late) => write!(f, "VRRP thread timer expired {} seconds ago", Seconds(*late)),
         }
     }
@@ -359,7 +370,7 @@ fn write_odd(f: &mut fmt::Formatter<'_>, n: &str, peer: &Peer, odd: &Odd) -> fmt
     }
 }
 
-struct Peer(Option<IpAddr>);
+pub(super) struct Peer(Option<IpAddr>);
 
 impl Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

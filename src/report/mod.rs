@@ -4,6 +4,7 @@
 
 pub mod bfd;
 pub mod checkers;
+mod company;
 pub mod data;
 pub mod globals;
 pub mod interfaces;

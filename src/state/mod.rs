@@ -3,6 +3,7 @@
 
 pub mod bfd;
 pub mod check;
+pub mod company;
 pub mod interface;
 pub mod kernel;
 pub mod lvs;

@@ -144,6 +144,17 @@ pub enum What {
         /// Unicast.
         unicast: bool,
     },
+    /// Two masters: another router's adverts are heard, or refused, by a master that does not give way.
+    Conflict(Arc<super::company::Conflict>),
+    /// The other master is silent again.
+    ConflictOver {
+        /// From its first advert to its last.
+        lasted: Duration,
+        /// Adverts of it.
+        adverts: u64,
+    },
+    /// Master, and nobody was ever heard since the start.
+    Unheard(Arc<super::company::Unheard>),
     /// `timer_expired_backup`: the advert timer was served too late to be still master.
     TimerLate(Duration),
 }

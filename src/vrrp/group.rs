@@ -70,6 +70,10 @@ pub enum Reason {
     LowerPriority,
     /// Wait for another address owner to go away.
     RogueOwner,
+    /// Another master may be silent by now.
+    Company,
+    /// A master that has heard nobody since the start.
+    Unheard,
 }
 
 /// A member on its way from one group to another, with all its state.
@@ -334,6 +338,15 @@ impl Group {
                         .and_then(|member| member.advert_due(at, now, out));
                     if let Some(cause) = late {
                         self.all_to_backup(place, Some(&cause), now, out);
+                    }
+                }
+                Reason::Company => {
+                    if let Some(member) = self.members.get_mut(place) {
+                        member.timers.stop(Reason::Company);
+                        let won = member.company_due(now, out);
+                        if won && self.members.iter().all(|member| member.company.is_alone()) {
+                            self.tell_group(NotifyKind::State(self.told), out);
+                        }
                     }
                 }
                 other => {

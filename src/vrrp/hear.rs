@@ -39,11 +39,18 @@ impl Instance {
             arrival: advert.arrival.min(now.mono),
             ..advert
         }) else {
+            let why = odd.last().cloned();
             for odd in odd {
                 self.report_odd(odd, peer, out);
             }
+            if let Some(why) = why {
+                self.refuses(&why, peer, now, out);
+            }
             return Heard::Nothing;
         };
+        if self.source != Some(peer) {
+            self.company.accepted(peer);
+        }
         if master {
             for odd in odd {
                 self.report_odd(odd, peer, out);
@@ -167,7 +174,9 @@ impl Instance {
             return self.other_owner(advert, now, out);
         }
         if theirs < ours || theirs == ours && self.source > peer {
-            return self.hears_lower(advert, now, out);
+            let heard = self.hears_lower(advert, now, out);
+            self.hears_beside(advert.source, theirs, now, out);
+            return heard;
         }
         if self.config.higher_prio_send_advert {
             self.advertise(ours, now, out);
@@ -323,7 +332,8 @@ impl Instance {
                 Some((peer, false)) => self.report(What::OwnerSilent, Some(peer), out),
                 None => {}
             },
-            Reason::Advert | Reason::MasterDown => {}
+            Reason::Unheard => self.unheard_due(now, out),
+            Reason::Advert | Reason::MasterDown | Reason::Company => {}
         }
     }
 

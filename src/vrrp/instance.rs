@@ -15,6 +15,7 @@
 use super::advert::Prebuilt;
 use super::ah;
 use super::announce::AnswerLimit;
+use super::company::Company;
 use super::event::{Effect, Effects};
 use super::group::{Datagram, Member, Reason};
 use super::hmac::Sequence;
@@ -93,6 +94,7 @@ pub(super) struct Instance {
     pub memory: Memory,
     pub sequence: Sequence,
     pub answers: AnswerLimit,
+    pub company: Company,
 }
 
 /// `preempt_delay`.
@@ -151,6 +153,7 @@ impl Instance {
             memory: Memory::default(),
             sequence: Sequence::default(),
             answers: AnswerLimit::default(),
+            company: Company::default(),
             config,
         }
     }
@@ -406,6 +409,7 @@ impl Instance {
             .set(Reason::Advert, now.mono.saturating_add(self.interval()));
         self.claim(now, out);
         self.start_refresh(now);
+        self.wait_for_company(now);
         self.notify(NotifyKind::State(VrrpState::Master), out);
     }
 
@@ -466,6 +470,7 @@ impl Instance {
         self.gave_up = false;
         self.highest_other = 0;
         self.answers = AnswerLimit::default();
+        self.company.enter(now);
         self.forget_told();
     }
 

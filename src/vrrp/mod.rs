@@ -7,6 +7,7 @@
 mod advert;
 mod ah;
 mod announce;
+mod company;
 pub mod event;
 pub mod group;
 mod hear;

@@ -226,6 +226,7 @@ impl Group {
         }
     }
 
+    /// Notifies of the group, news or not.
     pub(super) fn tell_group(&self, kind: NotifyKind, out: &mut Effects) {
         if let Some(group) = &self.group {
             out.push(Effect::Notify(Notification {

@@ -3,7 +3,7 @@
 use super::group::Reason;
 
 /// All reasons, in the order in which those that are due together are served.
-pub(super) const ALL: [Reason; 7] = [
+pub(super) const ALL: [Reason; 9] = [
     Reason::Advert,
     Reason::MasterDown,
     Reason::Preempt,
@@ -11,6 +11,8 @@ pub(super) const ALL: [Reason; 7] = [
     Reason::Refresh,
     Reason::LowerPriority,
     Reason::RogueOwner,
+    Reason::Company,
+    Reason::Unheard,
 ];
 
 /// Deadlines on CLOCK_MONOTONIC, nanoseconds.

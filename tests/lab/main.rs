@@ -11,6 +11,7 @@ mod auth;
 mod bad_input;
 mod bfd;
 mod boot;
+mod company;
 mod edits;
 mod fifo;
 mod firewall;
@@ -96,6 +97,9 @@ fn main() -> ExitCode {
             routes::interfaces_of_what_is_used_are_tracked,
             impaired::partition_and_heal,
             impaired::lost_adverts,
+            company::one_direction_is_lost,
+            company::another_password,
+            company::nobody_ever_heard,
             golden::version_2_with_password,
             golden::configuration_in_the_log,
             golden::version_2_backup,

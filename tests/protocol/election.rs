@@ -82,8 +82,8 @@ fn what_a_master_says_to_lower_and_higher_ones() {
     let before = due(&solo);
     solo.packet(advert_of(&instance("VI_1", 51, 50), 3));
     assert_eq!(
-        solo.lines(),
-        ["(VI_1) Received advert from 192.0.2.3 with lower priority 50, ours 100"]
+        solo.lines()[0],
+        "(VI_1) Received advert from 192.0.2.3 with lower priority 50, ours 100"
     );
     assert_eq!(adverts(&solo), Vec::<u8>::new());
     assert_eq!(due(&solo), before);

@@ -4,6 +4,7 @@
 mod alone;
 mod anything;
 mod boot;
+mod company;
 mod edits;
 mod election;
 mod groups;

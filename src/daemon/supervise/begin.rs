@@ -201,6 +201,10 @@ pub(super) fn outputs(
             }
         }),
         report: Box::new(move |notice: &Notice| {
+            if matches!(notice.what, What::Conflict(_) | What::Unheard(_)) {
+                let _ = states.send(Told::Company(notice.clone()));
+                return;
+            }
             lines::log(notice);
             if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {
                 let _ = states.send(Told::State(instance.clone(), *state));

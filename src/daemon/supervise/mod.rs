@@ -1,6 +1,7 @@
 //! The main thread of the running program: it starts the others, hears signals, reloads, and stops them in
 //! order.
 
+use super::company;
 use super::control::Control;
 use super::dumps::Dumps;
 use super::kernel::KernelHandle;
@@ -20,6 +21,7 @@ use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{self, spawner};
 use crate::state::VrrpState;
+use crate::state::notice::Notice;
 use crate::state::track::TrackSource;
 use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
@@ -69,6 +71,8 @@ enum Told {
     State(Arc<str>, VrrpState),
     /// The VRRP thread was late.
     Late(Lateness),
+    /// Two masters, or nobody ever heard: what there is to see is looked for.
+    Company(Notice),
     /// Which static addresses are set.
     StaticSet(Vec<bool>),
     /// The VRRP thread has ended.
@@ -211,6 +215,7 @@ impl<'a> Supervisor<'a> {
                 self.status(None);
             }
             Told::Late(lateness) => self.explain(&lateness),
+            Told::Company(notice) => company::look(notice, self.sockets.interfaces()),
             Told::StaticSet(set) => self.static_set = set,
             Told::KernelStopped | Told::PortEnded => {}
         }
