@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! | --- | --- |
 //! | 4 | `daemon` (the running program), `tools` (what runs beside it) |
-//! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others), `checkers` (looks at real servers) |
+//! | 3 | `net` (the kernel, driven), `track` (looks at this host), `notify` (tells others), `checkers` (looks at real servers), `serve` (answers others) |
 //! | 2 | `config` (text to model), `vrrp` and `bfd` (the protocols), `lvs` (virtual servers), `report` (renderings), `sys` (system calls), `process` (children, pid files) |
 //! | 1 | `model` (the configuration), `state` (what happens), `wire` (bytes and packets) |
 
@@ -22,6 +22,7 @@ pub mod net;
 pub mod notify;
 pub mod process;
 pub mod report;
+pub mod serve;
 pub mod state;
 pub mod sys;
 pub mod tools;

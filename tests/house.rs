@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("model", 1),
     ("state", 1),
     ("wire", 1),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("track", 3),
     ("notify", 3),
     ("checkers", 3),
+    ("serve", 3),
     ("daemon", 4),
     ("tools", 4),
 ];

@@ -25,8 +25,12 @@ impl LogLayer {
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> tracing::subscriber::Interest {
-        let _ = metadata;
-        tracing::subscriber::Interest::sometimes()
+        // What libraries say of their own work is no line of keepalived's.
+        match metadata.target() {
+            "parent" | "vrrp" | "checkers" | "bfd" => tracing::subscriber::Interest::sometimes(),
+            target if target.starts_with("keepalived_rs") => tracing::subscriber::Interest::sometimes(),
+            _ => tracing::subscriber::Interest::never(),
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {

@@ -11,7 +11,7 @@ use super::super::reload_time::ReloadTime;
 use super::super::services::Services;
 use super::super::sockets::Sockets;
 use super::settings::{effective, kernel_settings};
-use super::{Reload, Running, Supervisor, Told};
+use super::{Reload, Running, Supervisor, Told, bus};
 use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
 use crate::state::InstanceId;
@@ -45,7 +45,8 @@ impl<'a> Supervisor<'a> {
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let lvs: Arc<OnceLock<lvs::Handle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
-        let port = port::start(outputs(&kernel_cell, &services, &lvs, &tell))?;
+        let bus = bus::Bus::default();
+        let port = port::start(outputs(&kernel_cell, &services, &lvs, &bus, &tell))?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
@@ -117,6 +118,7 @@ impl<'a> Supervisor<'a> {
             tell,
             services,
             lvs,
+            bus,
             control,
             dumps: Dumps::new(),
             pid_files,
@@ -153,6 +155,7 @@ impl<'a> Supervisor<'a> {
         }
         supervisor.serve(true).await;
         supervisor.balance();
+        supervisor.serve_bus();
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
         Ok(supervisor)
@@ -163,9 +166,11 @@ pub(super) fn outputs(
     kernel: &Arc<OnceLock<KernelHandle>>,
     services: &Arc<OnceLock<Services>>,
     lvs: &Arc<OnceLock<lvs::Handle>>,
+    bus: &bus::Bus,
     tell: &UnboundedSender<Told>,
 ) -> Outputs {
     let notifier = services.clone();
+    let listeners = bus.clone();
     let lvs = lvs.clone();
     let [orders, claiming, written, expecting, closing] = std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
@@ -196,6 +201,7 @@ pub(super) fn outputs(
             }
         }),
         notify: Box::new(move |notification| {
+            bus::notify(&listeners, &notification);
             if let Some(services) = notifier.get() {
                 services.notify(notification);
             }

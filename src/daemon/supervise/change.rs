@@ -88,6 +88,7 @@ impl Supervisor<'_> {
     pub(super) async fn applied(&mut self) {
         if self.ready {
             tracing::info!(target: "parent", "Reload complete");
+            self.tell_bus_of_reload();
             self.save_state("post");
             self.verdict("done").await;
             let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -183,6 +184,7 @@ impl Supervisor<'_> {
         self.reload_time.configure(&self.config.globals);
         self.serve(false).await;
         self.balance();
+        self.serve_bus();
         self.apply(plan, false);
     }
 

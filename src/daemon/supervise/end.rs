@@ -45,6 +45,7 @@ impl Supervisor<'_> {
             globals.shutdown_script_timeout,
         )
         .await;
+        self.stop_bus().await;
         self.port.send(Command::End);
         self.say_usage();
         drop(std::mem::take(&mut self.pid_files));

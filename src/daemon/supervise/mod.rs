@@ -37,6 +37,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 mod balance;
 mod begin;
 mod bfd;
+#[cfg_attr(not(feature = "dbus"), path = "supervise/no_bus.rs")]
+mod bus;
 mod change;
 mod end;
 mod link_watch;
@@ -77,6 +79,9 @@ enum Told {
     StaticSet(Vec<bool>),
     /// The VRRP thread has ended.
     PortEnded,
+    /// A client of the bus wants something.
+    #[cfg(feature = "dbus")]
+    Asked(crate::serve::dbus::Asked),
 }
 
 /// Runs until the end; returns the exit status.
@@ -120,6 +125,7 @@ struct Supervisor<'a> {
     tell: UnboundedSender<Told>,
     services: Arc<OnceLock<Services>>,
     lvs: Arc<OnceLock<lvs::Handle>>,
+    bus: bus::Bus,
     control: Option<Control>,
     dumps: Dumps,
     pid_files: Vec<PidFile>,
@@ -217,6 +223,8 @@ impl<'a> Supervisor<'a> {
             Told::Late(lateness) => self.explain(&lateness),
             Told::Company(notice) => company::look(notice, self.sockets.interfaces()),
             Told::StaticSet(set) => self.static_set = set,
+            #[cfg(feature = "dbus")]
+            Told::Asked(asked) => self.answer(asked),
             Told::KernelStopped | Told::PortEnded => {}
         }
     }

@@ -1,0 +1,4 @@
+//! What answers others.
+
+#[cfg(feature = "dbus")]
+pub mod dbus;
