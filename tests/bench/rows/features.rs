@@ -19,9 +19,9 @@ const AH: Feature = Feature {
     keepalived: "authentication {\n        auth_type AH\n        auth_pass secret\n    }",
 };
 
-const MANY: &str = "one host; processor time per advert sent over five seconds, all processes and threads; adverts sent \
+const MANY: &str = "one host, each instance on a virtual interface of its own; processor time per advert sent over five seconds, all processes and threads; adverts sent \
     of those due; the mean of the intervals beyond 10 ms";
-const MANY_HMAC: &str = "as before; ours signs every advert (`auth_hmac`), keepalived 2.2.7, which cannot, sends them \
+const MANY_HMAC: &str = "the same on one interface; ours signs every advert (`auth_hmac`), keepalived 2.2.7, which cannot, sends them \
     unsigned";
 const SIGNED: &str = "as the takeovers above; ours signs and verifies every advert (`auth_hmac`), keepalived 2.2.7, which \
     cannot, sends them unsigned";
