@@ -247,6 +247,62 @@ fn each_attribute_of_an_ipv6_route() {
     });
 }
 
+/// A kernel without a kind of tunnel refuses `ip route add` too: then there is nothing to see.
+fn kernel_has(encap: &str) -> bool {
+    let add = format!("route add 203.0.113.64/28 {encap} via 192.0.2.2 dev eth0");
+    let output = std::process::Command::new("ip").args(add.split(' ')).output();
+    let output = output.expect("ip");
+    if output.status.success() {
+        run("ip route del 203.0.113.64/28");
+    } else {
+        eprintln!(
+            "skipped: {encap}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    output.status.success()
+}
+
+#[test]
+fn each_kind_of_tunnel() {
+    in_namespace("routes::each_kind_of_tunnel", || {
+        two_links();
+        // The last `dst` in the text of `ip` is that of the tunnel.
+        let kinds = [
+            (
+                "encap ip id 5 dst 192.0.2.9 src 192.0.2.1 ttl 3 tos 4",
+                json!({"encap": "ip", "id": 5, "dst": "192.0.2.9", "src": "192.0.2.1", "ttl": 3, "tos": 4, "gateway": "192.0.2.2"}),
+            ),
+            (
+                "encap ip6 id 7 dst 2001:db8:1::9 src 2001:db8:1::1 hoplimit 9 tc 2",
+                json!({"encap": "ip6", "id": 7, "dst": "2001:db8:1::9", "src": "2001:db8:1::1", "hoplimit": 9, "tc": 2}),
+            ),
+            (
+                "encap mpls 100/200",
+                json!({"encap": "mpls", "gateway": "192.0.2.2"}),
+            ),
+        ];
+        let lines: Vec<(String, Value)> = kinds
+            .into_iter()
+            .filter(|(encap, _)| kernel_has(encap))
+            .flat_map(|(encap, expected)| {
+                let one = format!("203.0.113.0/28 {encap} via 192.0.2.2 dev eth0");
+                let two = format!(
+                    "203.0.113.0/28 nexthop via 192.0.2.2 dev eth0 {encap} nexthop via 198.51.100.2 dev eth1"
+                );
+                let kind = expected["encap"].clone();
+                let of_two = json!({"nexthops": [{"encap": kind}, {"gateway": "198.51.100.2"}]});
+                [(one, expected), (two, of_two)]
+            })
+            .collect();
+        let lines: Vec<(&str, Value)> = lines
+            .iter()
+            .map(|(line, expected)| (line.as_str(), expected.clone()))
+            .collect();
+        each(&lines, false);
+    });
+}
+
 #[test]
 fn each_attribute_of_a_rule() {
     in_namespace("routes::each_attribute_of_a_rule", || {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
 
+use nix::sys::signal::Signal;
+
 use crate::common::daemon::ours_only;
 use crate::common::{Host, secs, try_tool, wait_until};
 use crate::pair::{Single, instance};
@@ -99,4 +101,71 @@ pub fn iptables_keywords_are_done_by_nftables() {
         rules("ip").is_err() && rules("ip6").is_err(),
         "rules are left behind"
     );
+}
+
+/// With `use_vmac` too, where the addresses are on interfaces of their own: `no_accept` and strict mode drop what is
+/// sent to them, and nothing else; clients are told the virtual MAC address; `accept` accepts.
+pub fn dropped_on_virtual_macs() {
+    ours_only("the rules of the two differ");
+    let adverts = "version 3\n    advert_int 0.2\n    use_vmac";
+    let one =
+        |name, vrid, vips: &[&str], more| instance(name, vrid, 150, vips, &format!("{adverts}\n    {more}"));
+    let lab = Single::new(
+        &[
+            one("DROPS", 51, &["192.0.2.100/24"], "no_accept"),
+            one("STRICT", 52, &["192.0.2.101/24"], "strict_mode on"),
+            one(
+                "DROPS_6",
+                53,
+                &["fe80::1:100/64", "2001:db8::100/64"],
+                "no_accept",
+            ),
+            one("ACCEPTS", 54, &["192.0.2.102/24"], "accept"),
+        ]
+        .concat(),
+    );
+    let other = lab.peer("other", 9, "");
+    lab.host.ip("address add 2001:db8::1/64 dev eth0 nodad");
+    other.ip("address add 2001:db8::9/64 dev eth0 nodad");
+    let mut daemon = lab.start();
+    for (name, interface, address) in [
+        ("DROPS", "vrrp.51", "192.0.2.100/24"),
+        ("STRICT", "vrrp.52", "192.0.2.101/24"),
+        ("DROPS_6", "vrrp.53", "2001:db8::100/64"),
+        ("ACCEPTS", "vrrp.54", "192.0.2.102/24"),
+    ] {
+        let line = format!("({name}) Entering MASTER STATE");
+        wait_until(&line, secs(8.0), || (daemon.count(&line) > 0).then_some(()));
+        lab.host.wait_address(interface, address, true, secs(4.0));
+    }
+
+    assert!(answers(&other, "192.0.2.1"), "its own address answers");
+    assert!(answers(&other, "192.0.2.102"), "what is accepted answers");
+    for address in ["192.0.2.100", "192.0.2.101", "2001:db8::100", "fe80::1:100"] {
+        assert!(!answers(&other, address), "{address} answers");
+    }
+    for (family, address, mac) in [
+        ("-4", "192.0.2.100", "00:00:5e:00:01:33"),
+        ("-4", "192.0.2.101", "00:00:5e:00:01:34"),
+        ("-6", "2001:db8::100", "00:00:5e:00:02:35"),
+    ] {
+        let known =
+            inside(&other, &format!("ip {family} neigh show {address} dev eth0")).expect("neighbours");
+        assert!(known.contains(mac), "{address}: {known}");
+    }
+
+    // Addresses that are no longer dropped after a reload answer.
+    lab.host.write(
+        "keepalived.conf",
+        &one("DROPS", 51, &["192.0.2.100/24"], "accept"),
+    );
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("Reload complete", secs(5.0));
+    wait_until("an answer", secs(5.0), || {
+        answers(&other, "192.0.2.100").then_some(())
+    });
+
+    assert_eq!(daemon.stop(), Some(0));
+    let left = inside(&lab.host, "nft list ruleset").expect("rules");
+    assert_eq!(left, "", "rules are left behind");
 }

@@ -2,7 +2,7 @@
 //! addresses, a huge file; and a daemon that was stopped hears what has arrived before it acts.
 
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -177,23 +177,7 @@ pub fn two_hundred_scripts_at_once() {
     let begin = now_ns();
     let mut daemon = single.start();
     let mut measured = Measured::new(single, begin);
-    // What so many processes do to the machine when somebody else starts them.
-    let done = AtomicBool::new(false);
-    measured.quiet = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let running: Vec<_> = (0..200)
-                    .filter_map(|_| Command::new(&check).stdin(Stdio::null()).spawn().ok())
-                    .collect();
-                for mut child in running {
-                    let _ = child.wait();
-                }
-            }
-        });
-        let quiet = silence(&measured.single, now_ns(), 20);
-        done.store(true, Ordering::Relaxed);
-        quiet
-    });
+    measured.quiet = beside_two_hundred(&measured.single, &check);
     let from = now_ns();
     measured.reload(&mut daemon, &with);
     silence(&measured.single, now_ns(), 30);
@@ -204,6 +188,65 @@ pub fn two_hundred_scripts_at_once() {
         .wait("all of them succeeding", from, secs(10.0), |s| {
             s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 254)
         });
+}
+
+/// What so many processes do to the machine when somebody else starts them.
+fn beside_two_hundred(single: &Single, program: &Path) -> Duration {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let running: Vec<_> = (0..200)
+                    .filter_map(|_| Command::new(program).stdin(Stdio::null()).spawn().ok())
+                    .collect();
+                for mut child in running {
+                    let _ = child.wait();
+                }
+            }
+        });
+        let quiet = silence(single, now_ns(), 20);
+        done.store(true, Ordering::Relaxed);
+        quiet
+    })
+}
+
+/// A hundred instances leave their state in the same moment, and each has two scripts for that.
+pub fn two_hundred_notify_scripts_at_once() {
+    let others: String = (60..160)
+        .map(|vrid| {
+            let more = "version 3\n    track_file {\n        f\n    }\n    notify /etc/keepalived/notify.sh\n    \
+                notify_fault \"/etc/keepalived/notify.sh FAULT\"\n    notify_backup \"/etc/keepalived/notify.sh BACKUP\"";
+            let vip = format!("192.0.2.{vrid}");
+            instance(&format!("VI_{vrid}"), vrid, 100, &[&vip], more)
+        })
+        .collect();
+    let globals = "global_defs {\n    script_user root\n    enable_script_security\n}\n\
+        track_file f {\n    file /run/f\n    weight 0\n}\n";
+    let single = Single::new(&(globals.to_owned() + &master("") + &others));
+    let notify = single
+        .host
+        .script("notify.sh", "#!/bin/sh\necho $* >>/run/notified\n");
+    let file = single.host.run_file("f");
+    std::fs::write(&file, "0\n").expect("own file");
+    let begin = now_ns();
+    let mut daemon = single.start();
+    let mut measured = Measured::new(single, begin);
+    let last = "(VI_159) Entering MASTER STATE";
+    wait_until(last, secs(10.0), || (daemon.count(last) > 0).then_some(()));
+    measured.quiet = beside_two_hundred(&measured.single, &notify);
+    for (value, state) in [("1", "FAULT"), ("0", "BACKUP")] {
+        let from = now_ns();
+        std::fs::write(&file, value).expect("own file");
+        let told = measured.single.host.run_file("notified");
+        wait_until("all scripts", secs(20.0), || {
+            let text = std::fs::read_to_string(&told).ok()?;
+            let told = text.lines().filter(|line| line.contains(state));
+            (told.count() >= 200).then_some(())
+        });
+        silence(&measured.single, now_ns(), 5);
+        measured.on_time(&format!("200 notify scripts, {state}"), from);
+    }
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 /// Ten thousand addresses go in, and out again.
