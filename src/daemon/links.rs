@@ -67,6 +67,8 @@ impl Links {
                 if config.virtual_interface().is_some() {
                     self.tell_addresses(config.own_interface(), &mut told);
                 }
+                // keepalived says it of no interface that an instance further up in the file tracks.
+                told.extend(config.track_interfaces.iter().map(|tracked| tracked.name.clone()));
                 self.used.extend(names(&member.config, group.group.as_deref()));
             }
         }

@@ -118,6 +118,7 @@ fn main() -> ExitCode {
             golden::all_global_definitions,
             golden::paces_and_delays,
             golden::strict_mode,
+            golden::all_keywords_of_an_instance,
             virtual_macs::clients_see_one_mac,
             virtual_macs::silent_until_master,
             virtual_macs::deleted_interface_returns,

@@ -542,6 +542,17 @@ fn preemption(draft: &mut Draft, context: &mut Context) {
         ));
         instance.nopreempt = false;
     }
+    if instance.timer_expired_backup.is_some() && !instance.nopreempt {
+        say(format!(
+            "({name}) expired_timer_backup requires nopreempt - resetting"
+        ));
+        instance.timer_expired_backup = None;
+    }
+    if draft.given.owner_ignore_adverts == Some(true) && instance.priority != 255 {
+        say(format!(
+            "({name}) ignoring owner_ignore_adverts since priority is not 255"
+        ));
+    }
     if instance.preempt_delay.is_zero() {
         return;
     }

@@ -7,7 +7,7 @@ use super::field::{decimal_seconds, integer, seconds, u8_in, u32_in};
 use super::rule::Preferences;
 use super::tracking::{self, FileDraft, ProcessDraft, ScriptDraft, What};
 use super::{Context, Flow, Section, notify, route, rule};
-use crate::config::diagnostic::Class;
+use crate::config::diagnostic::{Class, Pass};
 use crate::config::keyword::Keyword;
 use crate::config::line::Line;
 use crate::config::number;
@@ -275,11 +275,9 @@ impl Vrrp {
                 self.open = Open::Script(ScriptDraft::new(&object));
             }
             "track_file" | "vrrp_track_file" => {
-                if name == "vrrp_track_file" {
-                    context.diagnostics.hint(
-                        Some(line.span_of(0)),
-                        "vrrp_track_file is deprecated, please use track_file",
-                    );
+                if name == "vrrp_track_file" && context.pass == Pass::Vrrp {
+                    let text = "\"vrrp_track_file\" is deprecated, please use \"track_file\"";
+                    context.diagnostics.general(Class::Ok, text);
                 }
                 if context.config.files.iter().any(|f| f.name == object) {
                     let text = format!("track file {object} already exists - ignoring");

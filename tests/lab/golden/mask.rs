@@ -16,7 +16,8 @@ pub fn mask(text: &str, suffix: &str) -> String {
         if kernel.iter().any(|start| line.starts_with(start)) {
             continue;
         }
-        let line = stamps(line);
+        // Which interface the kernel chose for a route is not asked for.
+        let line = stamps(line).replace(" [dev eth0]", "");
         let next = [" GARP next time ", " GNA next time "];
         let line = match next.iter().find(|start| line.starts_with(*start)) {
             // What the kernel's thread paces by is not asked for.
