@@ -16,6 +16,7 @@ pub mod links;
 pub mod logging;
 pub mod lvs;
 pub mod port;
+mod preflight;
 pub mod reload;
 mod reload_time;
 pub mod services;

@@ -3,7 +3,7 @@
 
 use crate::model::checker::CheckerKind;
 use crate::model::globals::NotifyFifo;
-use crate::model::{Command, Configuration, NotifyScript};
+use crate::model::{Command, Configuration, Identity, NotifyScript};
 use crate::notify::fifo::Fifos;
 use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
@@ -173,6 +173,13 @@ pub fn needed(config: &Configuration) -> bool {
         || !config.files.is_empty()
         || !config.processes.is_empty()
         || fifos(config).next().is_some()
+}
+
+/// As whom the configuration's scripts run.
+pub(super) fn identities(config: &Configuration) -> impl Iterator<Item = Identity> {
+    commands(config)
+        .filter(|command| !command.disabled)
+        .map(|command| command.identity)
 }
 
 pub(super) fn script_groups(config: &Configuration) -> ScriptGroups {

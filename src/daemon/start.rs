@@ -3,6 +3,7 @@
 use super::config_save;
 use super::host::Machine;
 use super::logging::{Log, Settings};
+use super::preflight;
 use super::reload;
 use super::supervise::{self, Running};
 use crate::cli::{self, Options, version};
@@ -12,7 +13,7 @@ use crate::model::vrrp::Accept;
 use crate::process::core_dump::{self, Pattern};
 use crate::process::daemonise::{self, Launcher};
 use crate::process::pidfile::{self, Naming, Paths, PidFile, PidFileError};
-use crate::process::{namespace, privileges, signal};
+use crate::process::{namespace, signal};
 use crate::sys::schedule;
 use std::path::Path;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub fn run(options: &Options) -> i32 {
     if let Some(umask) = options.umask {
         set_umask(umask);
     }
-    let launcher = if options.foreground {
+    let launcher = if in_foreground(options) {
         None
     } else {
         match daemonise::daemonise() {
@@ -52,6 +53,9 @@ pub fn run(options: &Options) -> i32 {
     };
     if let Err(error) = writer.start(log_settings(options, None)) {
         eprintln!("keepalived-rs: cannot start the log: {error}");
+    }
+    if in_foreground(options) && !options.foreground {
+        tracing::info!(target: "parent", "Process 1 stays in the foreground: a container ends with it");
     }
     let status = begin(options, &log, launcher, realtime);
     if let Some(status) = status {
@@ -125,8 +129,8 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>, realtime: Opt
             "NOTICE: setting config option max_auto_priority should result in better keepalived performance"
         );
     }
-    for missing in privileges::missing() {
-        tracing::warn!(target: "parent", "{missing}");
+    for line in preflight::run(&configuration) {
+        tracing::warn!(target: "parent", "{line}");
     }
     let files = match take_pid_files(options, &configuration, &paths) {
         Ok(files) => files,
@@ -153,6 +157,11 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>, realtime: Opt
     }))
 }
 
+/// A container ends with its process 1, whatever the command line says.
+fn in_foreground(options: &Options) -> bool {
+    options.foreground || std::process::id() == 1
+}
+
 /// False: it could not be entered.
 fn enter_namespace(name: Option<&str>) -> bool {
     let Some(name) = name else {
@@ -163,6 +172,9 @@ fn enter_namespace(name: Option<&str>) -> bool {
         Err(error) => {
             tracing::error!(target: "parent", "Unable to set network namespace {name} - exiting");
             tracing::error!(target: "parent", "{name}: {error} (`ip netns list` names those that there are)");
+            for line in preflight::for_namespace() {
+                tracing::warn!(target: "parent", "{line}");
+            }
             false
         }
     }
@@ -306,7 +318,7 @@ fn log_settings(options: &Options, configuration: Option<&Configuration>) -> Set
         .map(|n| format!("_{n}"))
         .collect();
     Settings {
-        stderr: options.foreground && options.log_console,
+        stderr: in_foreground(options) && options.log_console,
         syslog: !options.no_syslog,
         facility: u32::from(options.facility) << 3,
         file: options.log_file.as_ref().map(|file| {

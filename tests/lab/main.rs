@@ -12,6 +12,7 @@ mod bad_input;
 mod bfd;
 mod boot;
 mod company;
+mod containers;
 mod edits;
 mod fifo;
 mod firewall;
@@ -101,6 +102,9 @@ fn main() -> ExitCode {
             company::one_direction_is_lost,
             company::another_password,
             company::nobody_ever_heard,
+            containers::with_exactly_what_is_documented,
+            containers::each_missing_capability_is_named,
+            containers::process_1_stays_in_the_foreground,
             golden::version_2_with_password,
             golden::configuration_in_the_log,
             golden::version_2_backup,

@@ -94,8 +94,10 @@ pub(super) fn run(running: Running<'_>) -> i32 {
         }
     };
     let status = runtime.block_on(async {
+        // Process 1 has no default actions: a SIGTERM during the start would be lost.
+        let early = (std::process::id() == 1).then(Signals::new);
         match Supervisor::start(running).await {
-            Ok(supervisor) => supervisor.supervise().await,
+            Ok(supervisor) => supervisor.supervise(early.unwrap_or_else(Signals::new)).await,
             Err(error) => {
                 tracing::error!(target: "parent", "cannot start: {error}");
                 // keepalived's status for missing permission.
@@ -144,8 +146,8 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    async fn supervise(mut self) -> i32 {
-        let mut signals = match Signals::new() {
+    async fn supervise(mut self, signals: io::Result<Signals>) -> i32 {
+        let mut signals = match signals {
             Ok(signals) => signals,
             Err(error) => {
                 tracing::error!(target: "parent", "cannot hear signals: {error}");
