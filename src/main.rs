@@ -11,6 +11,7 @@ use std::time::Duration;
 
 fn main() -> ExitCode {
     spawner::run_if_spawner();
+    daemon::guard::run_if_guard();
     let status = match cli::parse(std::env::args_os().collect()) {
         Invocation::Exit(said, status) => {
             said.print();

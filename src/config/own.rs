@@ -18,6 +18,12 @@ pub fn set(name: &str, value: Option<&str>, globals: &mut Globals) -> Result<(),
             let other = other.unwrap_or("nothing");
             return Err(format!("rs_when_removed must be restore or release, not {other}"));
         }
+        ("rs_guard", Some("on")) => globals.guard = true,
+        ("rs_guard", Some("off")) => globals.guard = false,
+        ("rs_guard", other) => {
+            let other = other.unwrap_or("nothing");
+            return Err(format!("rs_guard must be on or off, not {other}"));
+        }
         _ => return Err(format!("{name} is not a setting of keepalived-rs")),
     }
     Ok(())
@@ -79,5 +85,18 @@ mod tests {
             ]
         );
         assert!(!reading("", "rs_when_removed maybe").1.is_empty());
+    }
+
+    #[test]
+    fn the_guard_is_on_unless_it_is_turned_off() {
+        let mut globals = Globals::default();
+        assert!(globals.guard);
+        set("rs_guard", Some("off"), &mut globals).unwrap();
+        assert!(!globals.guard);
+        assert!(set("rs_guard", Some("maybe"), &mut globals).is_err());
+        set("rs_guard", Some("on"), &mut globals).unwrap();
+        assert!(globals.guard);
+        assert!(reading("", "rs_guard off").1.is_empty());
+        assert!(!reading("", "rs_guard").1.is_empty());
     }
 }

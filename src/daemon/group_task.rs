@@ -4,6 +4,7 @@
 //! A panic in a group stays in the group: what it holds is given back, and it starts anew. A second one
 //! within [`SHORT_ORDER`] leaves it in FAULT.
 
+use super::guard::Page;
 use super::port::Due;
 use crate::model::SyncGroup;
 use crate::state::kernel::KernelRequest;
@@ -55,6 +56,8 @@ pub(super) struct TakenSnapshot {
 pub(super) struct Outbox {
     /// Datagrams.
     pub datagrams: Vec<(InstanceId, Datagram)>,
+    /// Instances whose adverts the guard has not been told, and which version they are.
+    pub untold: Vec<(InstanceId, u32)>,
     /// For the kernel thread.
     pub kernel: Vec<KernelRequest>,
     /// For the services thread.
@@ -83,6 +86,8 @@ pub(super) struct Shared {
     pub rehearsed: Cell<bool>,
     /// What each instance has asked the kernel thread for.
     pub ledger: RefCell<BTreeMap<InstanceId, Ledger>>,
+    /// What the guard reads when this process is dead.
+    pub page: RefCell<Page>,
 }
 
 /// What an instance has asked the kernel thread for. It outlives the group: a restarted group counts its epochs
@@ -92,6 +97,15 @@ pub(super) struct Ledger {
     base: u64,
     last: u64,
     claimed: bool,
+}
+
+impl Shared {
+    /// Whether this answers the last order of the instance, which was to release.
+    fn is_released(&self, instance: InstanceId, epoch: u64) -> bool {
+        let ledger = self.ledger.borrow();
+        let last = ledger.get(&instance);
+        last.is_some_and(|entry| !entry.claimed && entry.last == epoch)
+    }
 }
 
 /// A group and what is needed to start it anew.
@@ -178,6 +192,9 @@ impl Task {
         let event = match event {
             Event::Applied { instance, epoch, set } => {
                 let base = self.shared.ledger.borrow().get(&instance).map_or(0, |l| l.base);
+                if self.shared.is_released(instance, epoch) {
+                    self.shared.page.borrow_mut().gone(instance);
+                }
                 let Some(epoch) = epoch.checked_sub(base) else {
                     return;
                 };
@@ -246,6 +263,7 @@ impl Task {
                     let _ = catch_unwind(AssertUnwindSafe(|| advertise(&self.shared, group, instance, 0)));
                 }
                 entry.last += 1;
+                self.shared.page.borrow_mut().released(instance);
                 self.order(KernelRequest::Release {
                     instance,
                     epoch: entry.last,
@@ -341,6 +359,12 @@ impl Task {
         let entry = ledger.entry(instance).or_default();
         entry.last = entry.base + epoch;
         entry.claimed = claimed;
+        let mut page = self.shared.page.borrow_mut();
+        if claimed {
+            page.claimed(instance);
+        } else {
+            page.released(instance);
+        }
         entry.last
     }
 
@@ -413,6 +437,11 @@ fn advertise(shared: &Shared, group: &mut Group, instance: InstanceId, priority:
     let outbox = &mut *shared.outbox.borrow_mut();
     for datagram in group.advert(instance, priority) {
         outbox.datagrams.push((instance, datagram.clone()));
+    }
+    if let Some(sent) = group.sent(instance).filter(|_| priority > 0)
+        && shared.page.borrow_mut().advertised(instance, sent)
+    {
+        outbox.untold.push((instance, sent.version));
     }
 }
 
@@ -496,6 +525,7 @@ mod tests {
             rehearsed: Cell::new(false),
             outbox: RefCell::default(),
             ledger: RefCell::default(),
+            page: RefCell::new(Page::create().unwrap().0),
         });
         let config = GroupConfig {
             group: None,

@@ -9,6 +9,7 @@ mod config_save;
 pub mod control;
 pub mod dumps;
 mod group_task;
+pub mod guard;
 pub mod host;
 pub mod kernel;
 pub mod late;

@@ -1,9 +1,10 @@
 //! Addresses: `virtual_ipaddress`, `virtual_ipaddress_excluded`, `static_ipaddress`.
 
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// An address with a prefix length. The address keeps its host bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IpNetwork {
     /// The address.
     pub address: IpAddr,
@@ -12,7 +13,7 @@ pub struct IpNetwork {
 }
 
 /// `preferred_lft`, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Lifetime {
     /// For ever.
     #[default]
@@ -22,7 +23,7 @@ pub enum Lifetime {
 }
 
 /// Flags of one address (`IFA_F_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AddressFlags {
     /// `home`: `IFA_F_HOMEADDRESS`, IPv6.
     pub home: bool,
@@ -37,7 +38,7 @@ pub struct AddressFlags {
 }
 
 /// One address line.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Address {
     /// Address and prefix length (32 or 128 when the line has none).
     pub network: IpNetwork,

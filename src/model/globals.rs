@@ -20,6 +20,8 @@ pub enum WhenRemoved {
 pub struct Globals {
     /// `rs_when_removed`: what a master does when another program removes what belongs to it.
     pub when_removed: WhenRemoved,
+    /// `rs_guard`: a process of its own says goodbye for a daemon that was killed.
+    pub guard: bool,
     /// `process_names`.
     pub process_names: bool,
     /// `process_name`.
@@ -262,6 +264,7 @@ impl Default for Globals {
     fn default() -> Self {
         Globals {
             when_removed: Default::default(),
+            guard: true,
             process_names: Default::default(),
             process_name: Default::default(),
             vrrp_process_name: Default::default(),

@@ -1,10 +1,11 @@
 //! Routes and rules: `virtual_routes`, `static_routes`, `virtual_rules`, `static_rules`.
 
 use super::address::IpNetwork;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Address family of a route, rule or instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4.
     #[default]
@@ -14,7 +15,7 @@ pub enum Family {
 }
 
 /// One next hop of a route.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NextHop {
     /// `via`.
     pub via: Option<IpAddr>,
@@ -31,7 +32,7 @@ pub struct NextHop {
 }
 
 /// `encap`: a lightweight tunnel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Encap {
     /// `mpls L1/L2`.
     Mpls(Vec<u32>),
@@ -57,7 +58,7 @@ pub enum Encap {
 }
 
 /// How a route is put into the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RouteAction {
     /// `NLM_F_REPLACE` (the default).
     #[default]
@@ -71,7 +72,7 @@ pub enum RouteAction {
 }
 
 /// A metric that may be locked (`mtu lock 1400`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
     /// `RTAX_*` number.
     pub kind: u16,
@@ -82,7 +83,7 @@ pub struct Metric {
 }
 
 /// One route line.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Route {
     /// Family.
     pub family: Family,
@@ -140,7 +141,7 @@ impl Route {
 }
 
 /// What a rule does with a packet that it matches.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RuleAction {
     /// `table N`.
     Table(u32),
@@ -160,7 +161,7 @@ pub enum RuleAction {
 }
 
 /// One rule line.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rule {
     /// Family.
     pub family: Family,

@@ -10,6 +10,7 @@ use crate::sys::{clock, option};
 use crate::vrrp::event::Received;
 use crate::vrrp::group::Datagram;
 use crate::wire::{PROTOCOL_AH, PROTOCOL_VRRP};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -25,7 +26,7 @@ const TRAFFIC_CLASS: u32 = 0xc0;
 const CHECKSUM_OFFSET: i32 = 6;
 
 /// What the adverts of a socket pair have in common.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SocketSpec {
     /// IPv4 or IPv6.
     pub family: Family,
@@ -40,7 +41,7 @@ pub struct SocketSpec {
 }
 
 /// Multicast or unicast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Cast {
     /// The group.
     Multicast(IpAddr),
@@ -207,16 +208,35 @@ impl AdvertSockets {
             identification,
             ..
         } = self;
-        // A group's route may lead elsewhere; the interface is the one that we say.
-        let flags = match spec.cast {
-            Cast::Multicast(_) => libc::MSG_DONTROUTE,
-            Cast::Unicast(_) => 0,
-        };
         let outgoing = datagrams.into_iter().map(|datagram| {
             *identification = identification.checked_add(1).unwrap_or(1);
             prepare(spec, datagram, &IDENTIFICATIONS[usize::from(*identification)])
         });
-        buffers.send.send(send, flags, outgoing, failed)
+        buffers.send.send(send, flags(spec), outgoing, failed)
+    }
+}
+
+/// A send socket alone, for who only has last words to say. Opening it takes no lock that others may hold.
+#[derive(Debug)]
+pub struct Sender {
+    spec: SocketSpec,
+    socket: Socket,
+}
+
+impl Sender {
+    /// Opens it.
+    pub fn open(spec: SocketSpec) -> io::Result<Sender> {
+        let socket = open_send(&spec)?;
+        Ok(Sender { spec, socket })
+    }
+
+    /// Sends them all, never waiting; the kernel chooses the identification of those that have none. Returns
+    /// how many were sent.
+    pub fn send<'a>(&self, ring: &mut SendRing, datagrams: impl IntoIterator<Item = &'a Datagram>) -> usize {
+        let outgoing = datagrams
+            .into_iter()
+            .map(|datagram| prepare(&self.spec, datagram, &IDENTIFICATIONS[0]));
+        ring.send(&self.socket, flags(&self.spec), outgoing, |_, _| {})
     }
 }
 
@@ -276,6 +296,14 @@ static IDENTIFICATIONS: [[u8; 2]; 65536] = {
     }
     table
 };
+
+/// A group's route may lead elsewhere; the interface is the one that we say.
+fn flags(spec: &SocketSpec) -> i32 {
+    match spec.cast {
+        Cast::Multicast(_) => libc::MSG_DONTROUTE,
+        Cast::Unicast(_) => 0,
+    }
+}
 
 fn prepare<'a>(spec: &SocketSpec, datagram: &'a Datagram, identification: &'static [u8; 2]) -> Outgoing<'a> {
     let bytes = datagram.bytes.as_slice();

@@ -10,6 +10,7 @@ use super::rules::{self, RuleKey};
 use crate::model::Address;
 use crate::model::route::{Route, Rule};
 use crate::state::InterfaceAddress;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 pub const PROTOCOL: u8 = 18;
 
 /// One of them, as the configuration has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Object {
     /// An address.
     Address(Address),

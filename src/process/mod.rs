@@ -4,6 +4,7 @@
 pub mod core_dump;
 pub mod daemonise;
 pub mod namespace;
+pub mod pidfd;
 pub mod pidfile;
 pub mod privileges;
 pub mod signal;

@@ -48,7 +48,7 @@ pub(super) fn reset_all() {
 
 /// Ignores every signal that can be ignored, but SIGCHLD, and blocks them all: a signal that comes for a child
 /// before it has its default actions waits until then instead of getting lost.
-pub(super) fn ignore_all() {
+pub fn ignore_all() {
     for signal in 1..=libc::SIGRTMAX() {
         let fault = [
             libc::SIGSEGV,

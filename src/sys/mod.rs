@@ -12,4 +12,5 @@ pub mod pattern;
 pub mod poll;
 pub mod readiness;
 pub mod schedule;
+pub mod shared;
 pub mod timer;

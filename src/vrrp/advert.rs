@@ -22,12 +22,34 @@ pub(super) struct Prebuilt {
     /// What they were built from; anything else makes them stale.
     source: Option<IpAddr>,
     old_checksum: bool,
+    /// Counts how often they were built.
+    version: u32,
 }
 
 impl Prebuilt {
+    /// Takes over what was built elsewhere, with another priority.
+    pub fn taken_over(mut datagrams: Vec<Datagram>, priority: u8) -> Prebuilt {
+        for datagram in &mut datagrams {
+            patch(datagram, priority);
+        }
+        Prebuilt {
+            datagrams,
+            priority,
+            ..Prebuilt::default()
+        }
+    }
+
     /// To be built anew: the configuration changed.
     pub fn invalidate(&mut self) {
-        *self = Prebuilt::default();
+        *self = Prebuilt {
+            version: self.version,
+            ..Prebuilt::default()
+        };
+    }
+
+    /// Changes whenever more than priority and signature of the datagrams has changed.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Makes the datagrams with this priority; none without a source address.
@@ -36,6 +58,7 @@ impl Prebuilt {
             self.source = source;
             self.old_checksum = old_checksum;
             self.priority = priority;
+            self.version = self.version.wrapping_add(1);
             self.datagrams =
                 source.map_or_else(Vec::new, |source| build(config, source, old_checksum, priority));
         } else if self.priority != priority {
@@ -80,6 +103,11 @@ impl Prebuilt {
         for datagram in &mut self.datagrams {
             super::ah::sign(&mut datagram.bytes, unicast, password, sequence);
         }
+    }
+
+    /// The datagrams, given away.
+    pub fn into_datagrams(self) -> Vec<Datagram> {
+        self.datagrams
     }
 
     /// The datagrams as they are now.

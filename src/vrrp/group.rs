@@ -1,6 +1,7 @@
 //! A sync group, or an instance that is in none.
 
 use super::event::{Effects, Event, Received};
+use super::farewell::Sent;
 use super::instance::Instance as Router;
 use super::tracking::World;
 use crate::model::{Instance, SyncGroup};
@@ -8,6 +9,7 @@ use crate::state::notify::NotifyKind;
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
 use crate::state::track::{TrackSource, Verdict};
 use crate::state::{InstanceId, Interface, Now, Statistics, VrrpState};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,7 +42,7 @@ pub struct Member {
 }
 
 /// One datagram to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Datagram {
     /// Source address.
     pub source: IpAddr,
@@ -220,6 +222,12 @@ impl Group {
         let mut all = self.members.iter_mut().chain(&mut self.departed);
         all.find(|member| member.id == instance)
             .map_or(&[], |member| member.datagrams(priority))
+    }
+
+    /// How far the adverts of a member have come.
+    pub fn sent(&self, instance: InstanceId) -> Option<Sent> {
+        let member = self.members.iter().find(|member| member.id == instance);
+        member.map(Router::sent)
     }
 
     /// Members as they are now.

@@ -35,6 +35,16 @@ fn window(config: &AuthHmac) -> u64 {
 pub(super) struct Sequence(Option<u64>);
 
 impl Sequence {
+    /// Goes on behind a stamp that was the last one; 0: there was none.
+    pub fn after(last: u64) -> Sequence {
+        Sequence((last != 0).then_some(last))
+    }
+
+    /// The last stamp; 0: there was none.
+    pub fn last(&self) -> u64 {
+        self.0.unwrap_or(0)
+    }
+
     /// The next stamp: the clock, or one more than the last when the clock is not ahead of it. A last stamp so
     /// far ahead that nobody would accept it is forgotten: the clock has been set back.
     pub fn next(&mut self, wall: SystemTime, config: &AuthHmac) -> u64 {

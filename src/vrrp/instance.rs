@@ -17,6 +17,7 @@ use super::ah;
 use super::announce::AnswerLimit;
 use super::company::Company;
 use super::event::{Effect, Effects};
+use super::farewell::Sent;
 use super::group::{Datagram, Member, Reason};
 use super::hmac::Sequence;
 use super::priority::{self, Contribution, OWNER};
@@ -505,6 +506,19 @@ impl Instance {
             prebuilt.sign_ah(config.unicast, password, memory.ah_sequence);
         }
         prebuilt.datagrams()
+    }
+
+    /// How far signing has come, and which version of the packets this is ([`super::farewell`]).
+    pub fn sent(&self) -> Sent {
+        let sequence = match (&self.config.auth_hmac, ah::password(&self.config)) {
+            (Some(_), _) => self.sequence.last(),
+            (None, Some(_)) => self.memory.ah_sequence.into(),
+            (None, None) => 0,
+        };
+        Sent {
+            sequence,
+            version: self.prebuilt.version(),
+        }
     }
 
     fn claim(&mut self, now: Now, out: &mut Effects) {

@@ -9,6 +9,7 @@ mod ah;
 mod announce;
 mod company;
 pub mod event;
+pub mod farewell;
 pub mod group;
 mod hear;
 mod hmac;

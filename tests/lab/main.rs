@@ -17,6 +17,7 @@ mod edits;
 mod fifo;
 mod firewall;
 mod golden;
+mod guard;
 mod impaired;
 mod interop;
 mod kernel;
@@ -97,6 +98,10 @@ fn main() -> ExitCode {
             routes::what_is_removed_returns_and_the_remover_is_named,
             routes::what_is_removed_is_given_up_if_asked_for,
             routes::interfaces_of_what_is_used_are_tracked,
+            guard::killed_master_costs_the_skew_time,
+            guard::it_is_made_again_and_hears_of_reloads,
+            guard::the_next_daemon_waits_for_it,
+            guard::what_is_to_stay_stays,
             impaired::partition_and_heal,
             impaired::lost_adverts,
             company::one_direction_is_lost,

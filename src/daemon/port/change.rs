@@ -143,6 +143,7 @@ impl Port {
 
     pub(super) fn forget(&mut self, plan: &Plan) {
         for instance in &plan.removed {
+            self.shared.page.borrow_mut().forget(*instance);
             // Its last advert is still to be sent: it keeps its socket until the flush that follows.
             if let Some(entry) = self.instances.get(instance)
                 && let Some(socket) = entry.socket

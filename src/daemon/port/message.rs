@@ -1,6 +1,7 @@
 //! What the VRRP thread is told, and where it puts what others must do.
 
 use super::super::bfd::Order;
+use super::super::guard::Packets;
 use super::super::late::Lateness;
 use super::Scheduling;
 use crate::net::adverts::AdvertSockets;
@@ -98,6 +99,8 @@ pub struct Outputs {
     pub close: Box<dyn Fn(AdvertSockets) + Send>,
     /// To the services thread.
     pub notify: Box<dyn Fn(Notification) + Send>,
+    /// To the guard: false when it cannot be told now.
+    pub guard: Box<dyn Fn(Packets) -> bool + Send>,
     /// To the log.
     pub report: Box<dyn Fn(&Notice) + Send>,
     /// A BFD session is up or down, for those who are on other threads.

@@ -6,6 +6,7 @@
 //! orders and the notifications.
 use super::bfd::Bfd;
 use super::group_task::{Ledger, Message, Outbox, Shared, TakenSnapshot};
+use super::guard::Page;
 use super::late::Watch;
 use crate::net::adverts::Buffers;
 use crate::state::kernel::KernelRequest;
@@ -65,8 +66,8 @@ impl Drop for Obituary {
     }
 }
 
-/// Starts the thread.
-pub fn start(mut outputs: Outputs) -> io::Result<Handle> {
+/// Starts the thread. The page is for it to keep.
+pub fn start(mut outputs: Outputs, page: Page) -> io::Result<Handle> {
     let (commands, inbox) = mpsc::channel();
     let waker = Arc::new(Waker::new()?);
     let beat = Arc::new(AtomicU64::new(0));
@@ -78,7 +79,7 @@ pub fn start(mut outputs: Outputs) -> io::Result<Handle> {
     let (ready, told) = mpsc::channel();
     std::thread::Builder::new().name("vrrp".into()).spawn(move || {
         let _obituary = Obituary(std::mem::replace(&mut outputs.ended, Box::new(|| {})));
-        match Port::new(inbox, waker, beat, outputs) {
+        match Port::new(inbox, waker, beat, outputs, page) {
             Ok(port) => {
                 drop(ready);
                 port.run();
@@ -136,6 +137,7 @@ impl Port {
         waker: Arc<Waker>,
         beat: Arc<AtomicU64>,
         outputs: Outputs,
+        page: Page,
     ) -> io::Result<Port> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Deadline::new()?;
@@ -149,6 +151,7 @@ impl Port {
             rehearsed: Cell::new(false),
             outbox: RefCell::new(Outbox::default()),
             ledger: RefCell::new(BTreeMap::<InstanceId, Ledger>::new()),
+            page: RefCell::new(page),
         });
         Ok(Port {
             epoll,
@@ -319,6 +322,7 @@ impl Port {
         for notification in outbox.notifications.drain(..) {
             (self.outputs.notify)(notification);
         }
+        self.tell_guard(&mut outbox);
         for (group, deadline) in outbox.deadlines.drain(..) {
             let Some(entry) = self.groups.get_mut(&group) else {
                 continue;

@@ -1,6 +1,7 @@
 //! Datagrams in and out: which socket, which instance.
 
 use super::super::group_task::{Message, Outbox};
+use super::super::guard::Packets;
 use super::{KEY_SOCKETS, Port, SocketId};
 use crate::net::adverts::{AdvertSockets, Cast};
 use crate::state::{GroupId, InstanceId};
@@ -100,6 +101,25 @@ impl Port {
         }
     }
 
+    /// The guard hears of adverts that it does not know, when everybody else has heard of everything.
+    pub(super) fn tell_guard(&mut self, outbox: &mut Outbox) {
+        for (instance, version) in outbox.untold.drain(..) {
+            let socket = self.instances.get(&instance).and_then(|i| i.socket);
+            let Some(entry) = socket.and_then(|s| self.sockets.get(&s)) else {
+                continue;
+            };
+            let datagrams = outbox.datagrams.iter().filter(|(whose, _)| *whose == instance);
+            let packets = Packets {
+                instance,
+                spec: entry.socket.spec().clone(),
+                datagrams: datagrams.map(|(_, datagram)| datagram.clone()).collect(),
+            };
+            if !packets.datagrams.is_empty() && (self.outputs.guard)(packets) {
+                self.shared.page.borrow_mut().told(instance, version);
+            }
+        }
+    }
+
     pub(super) fn attach(&mut self, instance: InstanceId, socket: Option<SocketId>) {
         match socket {
             Some(socket) => self.wanted_sockets.insert(instance, socket),
@@ -111,6 +131,9 @@ impl Port {
         let Some(entry) = self.instances.get_mut(&instance) else {
             return;
         };
+        if entry.socket != socket {
+            self.shared.page.borrow_mut().untold(instance);
+        }
         entry.socket = socket;
         if let Some(socket) = socket.and_then(|s| self.sockets.get_mut(&s)) {
             socket.instances.entry(entry.vrid).or_default().push(instance);

@@ -2,6 +2,7 @@
 
 use super::super::control::Control;
 use super::super::dumps::Dumps;
+use super::super::guard::{self, Guard, Packets, Page};
 use super::super::kernel::{self, KernelHandle};
 use super::super::late::Pressure;
 use super::super::lvs;
@@ -22,7 +23,7 @@ use crate::vrrp::plan::{self};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, UnboundedSender, unbounded_channel};
 
 impl<'a> Supervisor<'a> {
     pub(super) async fn start(running: Running<'a>) -> io::Result<Supervisor<'a>> {
@@ -45,8 +46,18 @@ impl<'a> Supervisor<'a> {
         let kernel_cell: Arc<OnceLock<KernelHandle>> = Arc::default();
         let lvs: Arc<OnceLock<lvs::Handle>> = Arc::default();
         let services: Arc<OnceLock<Services>> = Arc::default();
+        let (page, shared) = Page::create()?;
+        let (guard, packets) = Guard::new(
+            &pid_path,
+            shared,
+            guard::Settings {
+                stderr: options.foreground && options.log_console,
+                facility: (!options.no_syslog).then(|| u32::from(options.facility) << 3),
+            },
+        );
         let bus = bus::Bus::default();
-        let port = port::start(outputs(&kernel_cell, &services, &lvs, &bus, &tell))?;
+        let outputs = outputs(&kernel_cell, &services, &lvs, &bus, &tell, packets);
+        let port = port::start(outputs, page)?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
             let (sockets, port, tell) = (sockets.clone(), port.clone(), tell.clone());
@@ -120,6 +131,7 @@ impl<'a> Supervisor<'a> {
             lvs,
             bus,
             control,
+            guard,
             dumps: Dumps::new(),
             pid_files,
             bfd_pid_path,
@@ -168,6 +180,7 @@ pub(super) fn outputs(
     lvs: &Arc<OnceLock<lvs::Handle>>,
     bus: &bus::Bus,
     tell: &UnboundedSender<Told>,
+    guard: Sender<Packets>,
 ) -> Outputs {
     let notifier = services.clone();
     let listeners = bus.clone();
@@ -206,6 +219,7 @@ pub(super) fn outputs(
                 services.notify(notification);
             }
         }),
+        guard: Box::new(move |packets| guard.try_send(packets).is_ok()),
         report: Box::new(move |notice: &Notice| {
             if matches!(notice.what, What::Conflict(_) | What::Unheard(_)) {
                 let _ = states.send(Told::Company(notice.clone()));

@@ -1,6 +1,7 @@
 //! A configuration comes into force, at start and at a reload.
 
 use super::super::bfd::Order;
+use super::super::guard;
 use super::super::port::{Change, Command, Scheduling};
 use super::super::{config_save, reload, snapshot, start};
 use super::bfd::scheduling;
@@ -63,6 +64,9 @@ impl Supervisor<'_> {
             }),
         };
         self.running = plan.running;
+        let guarded = guard::wanted(&self.config, self.options.keep_vips);
+        self.guard
+            .configure(guarded.then(|| guard::Known::all(&self.running)));
         let port = self.port.clone();
         let then = move || port.send(Command::Apply(Box::new(change)));
         let (sockets, running) = (self.sockets.clone(), self.running.clone());

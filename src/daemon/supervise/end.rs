@@ -28,7 +28,10 @@ impl Supervisor<'_> {
             }
         };
         if tokio::time::timeout(limit, kernel_stopped).await.is_err() {
+            // Without a goodbye: the guard removes what this process leaves.
             tracing::warn!(target: "parent", "vrrp process failed to die - forcing termination");
+        } else {
+            self.guard.goodbye().await;
         }
         if let Some(stopped) = balancer
             && tokio::time::timeout(limit, stopped).await.is_err()

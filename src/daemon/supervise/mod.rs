@@ -4,6 +4,7 @@
 use super::company;
 use super::control::Control;
 use super::dumps::Dumps;
+use super::guard::Guard;
 use super::kernel::KernelHandle;
 use super::late::{Lateness, Pressure};
 use super::logging::Log;
@@ -129,6 +130,7 @@ struct Supervisor<'a> {
     lvs: Arc<OnceLock<lvs::Handle>>,
     bus: bus::Bus,
     control: Option<Control>,
+    guard: Guard,
     dumps: Dumps,
     pid_files: Vec<PidFile>,
     bfd_pid_path: PathBuf,
@@ -176,6 +178,7 @@ impl<'a> Supervisor<'a> {
                 Some(told) = self.told.recv() => {
                     if matches!(told, Told::PortEnded) {
                         tracing::error!(target: "parent", "the VRRP thread has ended: stopping");
+                        self.guard.act().await;
                         return self.stop(1).await;
                     }
                     self.hear(told).await;

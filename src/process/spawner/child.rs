@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, write};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Everything that the child needs, made before the fork: it allocates nothing.
 pub(super) struct Plan<'a> {
@@ -99,16 +99,4 @@ pub(super) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
         .map(|s| s.as_ptr())
         .chain([std::ptr::null()])
         .collect()
-}
-
-/// A descriptor that becomes readable when the process ends.
-pub(super) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: takes numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = libc::c_int::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us, close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

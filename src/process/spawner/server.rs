@@ -1,9 +1,9 @@
 //! The spawner process: one thread, one poll loop.
 
 use super::Ended;
-use super::child::{Plan, pidfd_open, pointers};
+use super::child::{Plan, pointers};
 use super::message::{LONGEST, Reply, Request};
-use crate::process::signal;
+use crate::process::{pidfd, signal};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -302,7 +302,7 @@ impl Server {
                 drop(theirs);
                 // The child does the same: whoever comes first, its group is there before anybody signals it.
                 let _ = nix::unistd::setpgid(child, child);
-                match pidfd_open(child) {
+                match pidfd::open(child) {
                     Ok(pidfd) => Ok((child, pidfd, ours)),
                     Err(error) => {
                         // Without a pidfd its end would never be seen.
