@@ -140,25 +140,3 @@ fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
-
-/// The text of the mail about a checker's verdict, between the arrows.
-pub fn alert_text(kind: &CheckerKind, up: bool) -> String {
-    let outcome = if up { "succeed" } else { "failed" };
-    match kind {
-        CheckerKind::Tcp(_) => format!("=> TCP CHECK {outcome} on service <="),
-        CheckerKind::Udp(_) => format!("=> UDP CHECK {outcome} on service <="),
-        CheckerKind::Ping(_) => format!("=> ICMP CHECK {outcome} on service <="),
-        CheckerKind::Dns(_) => format!("=> DNS_CHECK: {outcome} on service <="),
-        CheckerKind::Misc { .. } => {
-            let outcome = if up { "succeeded" } else { "failed" };
-            format!("=> MISC CHECK {outcome} on service <=")
-        }
-        CheckerKind::Bfd { .. } => {
-            let outcome = if up { "succeeded" } else { "failed" };
-            format!("=> BFD CHECK {outcome} on service <=")
-        }
-        CheckerKind::Http(_) if !up => "=> CHECK failed on service : HTTP/SSL request failed <=".to_owned(),
-        _ if up => "=> CHECK succeed on service <=".to_owned(),
-        _ => "=> CHECK failed on service <=".to_owned(),
-    }
-}

@@ -123,7 +123,7 @@ fn bad(desk: &mut Desk, probe: &impl Probe, failure: &Failure) -> Step {
         desk.standing().weight = 0;
         info!(target: "checkers", "{}", probe.down(desk, failure, retries));
         desk.report(CheckVerdict::Down {
-            reason: failure.reason.clone(),
+            reason: failure.text.clone(),
         });
     }
     step

@@ -5,10 +5,11 @@ use crate::model::checker::CheckerKind;
 use crate::model::globals::NotifyFifo;
 use crate::model::{Command, Configuration, Identity, NotifyScript};
 use crate::notify::fifo::Fifos;
+use crate::notify::mail::{self, Mailer};
 use crate::notify::script::Notifier;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
-use crate::state::lvs::LvsNotification;
+use crate::state::lvs::{LvsMail, LvsNotification};
 use crate::state::notify::Notification;
 use crate::state::snapshot::{FileSnapshot, ProcessSnapshot, ScriptSnapshot};
 use crate::track::file::{FileStates, FileTracker};
@@ -50,6 +51,7 @@ enum Order {
     },
     Notify(Box<Notification>),
     Lvs(Box<LvsNotification>),
+    LvsMail(Box<LvsMail>),
     Script {
         kind: &'static str,
         command: Command,
@@ -75,6 +77,7 @@ impl Services {
                 processes: ProcessTracker::new(verdicts),
                 notifier: Notifier::new(spawner.clone()),
                 fifos: Fifos::new(spawner.clone()),
+                mailer: Mailer::start(),
                 spawner,
                 groups: ScriptGroups::default(),
             }
@@ -117,6 +120,11 @@ impl Services {
     /// Tells others about a virtual or a real server.
     pub fn notify_lvs(&self, notification: LvsNotification) {
         self.send(Order::Lvs(Box::new(notification)));
+    }
+
+    /// Sends a mail about a virtual or a real server.
+    pub fn mail_lvs(&self, mail: LvsMail) {
+        self.send(Order::LvsMail(Box::new(mail)));
     }
 
     /// What starts scripts, for other threads too.
@@ -173,6 +181,7 @@ pub fn needed(config: &Configuration) -> bool {
         || !config.files.is_empty()
         || !config.processes.is_empty()
         || fifos(config).next().is_some()
+        || mails(config)
 }
 
 /// As whom the configuration's scripts run.
@@ -185,6 +194,12 @@ pub(super) fn identities(config: &Configuration) -> impl Iterator<Item = Identit
 pub(super) fn script_groups(config: &Configuration) -> ScriptGroups {
     let identities = commands(config).map(|command| command.identity);
     ScriptGroups::of(identities, config.globals.set_supplementary_groups)
+}
+
+fn mails(config: &Configuration) -> bool {
+    let instances = config.instances.iter().any(|instance| instance.smtp_alert);
+    let groups = config.sync_groups.iter().any(|group| group.smtp_alert);
+    (instances || groups) && mail::wanted(&config.globals)
 }
 
 fn fifos(config: &Configuration) -> impl Iterator<Item = &NotifyFifo> {
@@ -241,6 +256,7 @@ struct Thread {
     processes: ProcessTracker,
     notifier: Notifier,
     fifos: Fifos,
+    mailer: Mailer,
     spawner: Spawner,
     groups: ScriptGroups,
 }
@@ -258,6 +274,7 @@ impl Thread {
                     self.groups = groups;
                     self.notifier.set_groups(self.groups.clone());
                     self.fifos.configure(&config.globals, &self.groups);
+                    self.mailer.configure(&config.globals);
                     self.tracker.configure(&config.scripts, &self.groups, reload);
                     let files = self.files.configure(&config.files, reload);
                     let buffer = config.globals.netlink_buffers.process_monitor;
@@ -271,11 +288,13 @@ impl Thread {
                 Order::Notify(notification) => {
                     self.notifier.notify(&notification);
                     self.fifos.notify(&notification);
+                    self.mailer.notify(&notification);
                 }
                 Order::Lvs(notification) => {
                     self.notifier.notify_lvs(&notification);
                     self.fifos.notify_lvs(&notification);
                 }
+                Order::LvsMail(mail) => self.mailer.notify_lvs(&mail),
                 Order::Script {
                     kind,
                     command,
@@ -293,7 +312,8 @@ impl Thread {
                     self.tracker.stop();
                     tokio::join!(
                         self.notifier.finish(LAST_NOTIFICATIONS),
-                        self.fifos.finish(LAST_LINES)
+                        self.fifos.finish(LAST_LINES),
+                        self.mailer.finish(LAST_NOTIFICATIONS)
                     );
                     let _ = done.send(());
                 }

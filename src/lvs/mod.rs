@@ -2,6 +2,7 @@
 //! in the kernel's table and with what weight. No I/O and no clock: verdicts of checkers go in, changes of the
 //! table, lines of the log and notifications come out, in the order in which they are to happen.
 
+mod alert;
 mod entries;
 mod pool;
 mod reload;

@@ -1,14 +1,14 @@
 //! One virtual server: which of its real servers are up, whether they have the quorum, and what follows for
 //! the kernel's table.
 
-use super::entries;
 use super::pool::{Owner, Pool};
+use super::{alert, entries};
 use crate::model::checker::{Checker, CheckerKind};
 use crate::model::lvs::{RealServer, VirtualServer};
 use crate::state::check::{CheckVerdict, CheckerId};
 use crate::state::lvs::{
-    CheckerStart, CheckerView, DestinationSettings, LvsEffect, LvsNotice, LvsNotification, QuorumChange,
-    RealView, ServerView, ServiceKey, SorryView,
+    CheckerStart, CheckerView, DestinationSettings, LvsEffect, LvsMail, LvsNotice, LvsNotification,
+    QuorumChange, RealView, ServerView, ServiceKey, SorryView,
 };
 use std::sync::Arc;
 
@@ -137,7 +137,9 @@ impl Server {
         };
         // With `alpha` it counted as down, and that it is has not been told.
         let confirmed = first && !up && !check.up && check.checker.alpha && !real.told_down;
+        let text = (check.up != up).then(|| alert::text(&check.checker.kind, verdict));
         check.up = up;
+        let was_alive = real.alive;
         let alive = real.failed() == 0;
         if confirmed {
             real.told_down = true;
@@ -146,6 +148,9 @@ impl Server {
             self.weight_changed(place, before, pool, out);
         }
         self.set_alive(place, alive, pool, out);
+        if let Some(text) = text {
+            self.mail_real(place, was_alive != alive, text, out);
+        }
     }
 
     /// The weight of a real server is another one now.
@@ -487,10 +492,11 @@ impl Server {
             real: Some(real.name.clone()),
             up: real.alive,
             script: script.clone(),
-            smtp_alert: config.smtp_alert,
             stopping,
-            text: String::new(),
         }));
+        if stopping {
+            self.mail_real(place, true, "Shutting down".to_owned(), out);
+        }
     }
 
     fn notify_quorum(&self, what: String, weight: u64, stopping: bool, out: &mut Vec<LvsEffect>) {
@@ -505,15 +511,41 @@ impl Server {
             real: None,
             up: self.quorum_up,
             script: script.clone(),
-            smtp_alert: config.smtp_alert,
             stopping,
-            // keepalived has the same text for both, `+` and `<=` also where it is lost.
-            text: format!(
-                "{what} {}+{}={} <= {weight}",
-                config.quorum,
-                config.hysteresis,
-                self.upper()
-            ),
         }));
+        if !config.smtp_alert {
+            return;
+        }
+        out.push(LvsEffect::Mail(LvsMail {
+            server: self.name.clone(),
+            real: None,
+            up: self.quorum_up,
+            changed: true,
+            // keepalived has the same text for both, `+` and `<=` also where it is lost.
+            text: match stopping {
+                true => "Shutting down".to_owned(),
+                false => format!(
+                    "{what} {}+{}={} <= {weight}",
+                    config.quorum,
+                    config.hysteresis,
+                    self.upper()
+                ),
+            },
+        }));
+    }
+
+    /// `changed`: the state of the server itself, not only of one of its checkers.
+    fn mail_real(&self, place: usize, changed: bool, text: String, out: &mut Vec<LvsEffect>) {
+        if let (Some(real), Some(config)) = (self.reals.get(place), self.config.real_servers.get(place))
+            && config.smtp_alert
+        {
+            out.push(LvsEffect::Mail(LvsMail {
+                server: self.name.clone(),
+                real: Some(real.name.clone()),
+                up: real.alive,
+                changed,
+                text,
+            }));
+        }
     }
 }

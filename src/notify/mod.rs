@@ -2,4 +2,6 @@
 
 pub mod fifo;
 mod fifo_script;
+pub mod mail;
 pub mod script;
+mod smtp;

@@ -292,11 +292,22 @@ pub struct LvsNotification {
     pub up: bool,
     /// Script for it.
     pub script: Option<NotifyScript>,
-    /// `smtp_alert` of the server that it is about.
-    pub smtp_alert: bool,
     /// The daemon stops (`omega`).
     pub stopping: bool,
-    /// Text of the mail after `=> `, before ` <=`.
+}
+
+/// A mail about a virtual or a real server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LvsMail {
+    /// Name of the virtual server.
+    pub server: String,
+    /// Name of the real server; `None`: it is about the virtual server.
+    pub real: Option<String>,
+    /// Up.
+    pub up: bool,
+    /// The server's own state changed, not only that of one of its checkers (`no_checker_emails`).
+    pub changed: bool,
+    /// Its text, without the arrows.
     pub text: String,
 }
 
@@ -309,6 +320,8 @@ pub enum LvsEffect {
     Notice(LvsNotice),
     /// Tell others.
     Notify(LvsNotification),
+    /// Send a mail (`smtp_alert`).
+    Mail(LvsMail),
     /// Start a checker.
     Start(CheckerStart),
     /// End a checker.

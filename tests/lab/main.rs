@@ -21,6 +21,7 @@ mod guard;
 mod impaired;
 mod interop;
 mod kernel;
+mod mail;
 mod never_late;
 mod pair;
 mod process;
@@ -80,6 +81,9 @@ fn main() -> ExitCode {
             bfd::what_cannot_be_opened_is_tried_again,
             bfd::with_keepalived,
             bfd::with_frr,
+            mail::the_mails_recorded_of_keepalived,
+            mail::servers_go_down,
+            mail::a_server_that_stalls_and_one_that_is_dead,
             fifo::the_lines_are_those_of_keepalived,
             fifo::a_script_reads_to_the_end,
             fifo::nobody_reads,

@@ -299,3 +299,36 @@ fn the_first_state_of_real_servers_is_told_when_asked_for() {
     let told: Vec<&String> = said.iter().filter(|line| line.starts_with("tell")).collect();
     assert_eq!(told, ["tell [10.1.0.1]:tcp:80 UP", "tell [10.0.0.1]:tcp:80 UP"]);
 }
+
+#[test]
+fn mails_say_what_happened_to_whom() {
+    let two = "TCP_CHECK {\n}\nMISC_CHECK {\nmisc_path /bin/s\n}";
+    let mut bench = Bench::running(&server("smtp_alert", &[two, "smtp_alert no\nTCP_CHECK {\n}"]));
+    let start: Vec<String> = std::mem::take(&mut bench.mails)
+        .into_iter()
+        .map(|m| m.text)
+        .collect();
+    assert_eq!(start, ["Starting with quorum up 1+0=1 <= 2"]);
+    const REAL: &str = "[10.1.0.1]:tcp:80";
+    bench.up(0);
+    bench.down(0);
+    bench.down(1);
+    bench.down(2);
+    bench.up(1);
+    bench.up(0);
+    let mails = std::mem::take(&mut bench.mails);
+    let texts: Vec<(bool, bool, &str)> = mails.iter().map(|m| (m.up, m.changed, m.text.as_str())).collect();
+    assert_eq!(
+        texts,
+        [
+            (false, true, "TCP CHECK failed on service"),
+            (false, false, "MISC CHECK failed on service"),
+            (false, true, "Lost quorum 1+0=1 <= 0"),
+            (false, false, "MISC CHECK succeeded on service"),
+            (true, true, "Gained quorum 1+0=1 <= 1"),
+            (true, true, "TCP CHECK succeed on service"),
+        ]
+    );
+    assert_eq!(mails[0].real.as_deref(), Some(REAL));
+    assert_eq!((mails[2].real.as_deref(), mails[2].server.as_str()), (None, VS));
+}

@@ -10,7 +10,7 @@ use keepalived_rs::lvs::{Lvs, LvsSettings};
 use keepalived_rs::model::Configuration;
 use keepalived_rs::report::lvs_lines::Line;
 use keepalived_rs::state::check::{CheckReport, CheckVerdict, CheckerId};
-use keepalived_rs::state::lvs::{LvsEffect, Operation, Table};
+use keepalived_rs::state::lvs::{LvsEffect, LvsMail, Operation, Table};
 
 const FILE: &str = "/etc/keepalived/keepalived.conf";
 
@@ -39,6 +39,8 @@ pub struct Bench {
     pub lvs: Lvs,
     /// Names of checkers, in the order in which they were started.
     pub checkers: Vec<CheckerId>,
+    /// Mails so far.
+    pub mails: Vec<LvsMail>,
 }
 
 impl Bench {
@@ -46,6 +48,7 @@ impl Bench {
         let mut bench = Bench {
             lvs: Lvs::default(),
             checkers: Vec::new(),
+            mails: Vec::new(),
         };
         let said = bench.configure(text);
         (bench, said)
@@ -94,7 +97,13 @@ impl Bench {
                 self.checkers.push(start.id);
             }
         }
-        effects.iter().map(|effect| self.line(effect)).collect()
+        let mails = effects.iter().filter_map(|effect| match effect {
+            LvsEffect::Mail(mail) => Some(mail.clone()),
+            _ => None,
+        });
+        self.mails.extend(mails);
+        let others = effects.iter().filter(|e| !matches!(e, LvsEffect::Mail(_)));
+        others.map(|effect| self.line(effect)).collect()
     }
 
     fn line(&self, effect: &LvsEffect) -> String {
@@ -118,6 +127,7 @@ impl Bench {
                 let script = if told.script.is_some() { " script" } else { "" };
                 format!("tell {subject} {}{script}", if told.up { "UP" } else { "DOWN" })
             }
+            LvsEffect::Mail(mail) => format!("mail {}", mail.text),
             LvsEffect::Start(start) => format!("start {}", number(&start.id)),
             LvsEffect::Stop(id) => format!("stop {}", number(id)),
         }

@@ -337,6 +337,11 @@ impl Thread {
                         services.notify_lvs(notification);
                     }
                 }
+                LvsEffect::Mail(mail) => {
+                    if let Some(services) = &self.services {
+                        services.mail_lvs(mail);
+                    }
+                }
                 LvsEffect::Start(start) => self.start(start),
                 LvsEffect::Stop(id) => self.end(id),
             }
