@@ -10,8 +10,10 @@ use crate::model::Configuration;
 use crate::process::privileges::ScriptGroups;
 use crate::state::lvs::LvsSnapshot;
 use crate::state::track::{TrackSource, Verdict};
-use crate::state::{Interface, VrrpState};
+use crate::state::{InstanceId, Interface, VrrpState};
+use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, mpsc};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -31,6 +33,8 @@ pub struct Change {
     pub services: Option<Services>,
     /// Groups of the users that scripts run as.
     pub groups: ScriptGroups,
+    /// Addresses that the instances claim, in the order in which the kernel thread reports them.
+    pub vips: BTreeMap<InstanceId, Vec<IpAddr>>,
     /// `--dont-release-ipvs`.
     pub keep: bool,
 }
@@ -40,6 +44,7 @@ enum Order {
     Configure(Box<Change>),
     Interface(Arc<Interface>),
     InterfaceGone(u32),
+    Claimed(InstanceId, Vec<bool>),
     Instance(Arc<str>, VrrpState),
     Follow(TrackSource, Verdict),
     Snapshot(mpsc::Sender<LvsSnapshot>),
@@ -80,6 +85,11 @@ impl Handle {
     /// An interface is gone.
     pub fn interface_gone(&self, index: u32) {
         self.send(Order::InterfaceGone(index));
+    }
+
+    /// Which of the addresses of an instance are on their interface now.
+    pub fn claimed(&self, instance: InstanceId, set: Vec<bool>) {
+        self.send(Order::Claimed(instance, set));
     }
 
     /// A VRRP instance has a new state.

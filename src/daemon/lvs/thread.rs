@@ -17,7 +17,7 @@ use crate::report::lvs_lines;
 use crate::state::check::{CheckReport, CheckerId, Standing};
 use crate::state::lvs::{CheckerStart, LvsEffect, LvsSnapshot, Operation};
 use crate::state::track::{TrackSource, Verdict};
-use crate::state::{Interface, VrrpState};
+use crate::state::{InstanceId, Interface, VrrpState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -53,6 +53,9 @@ pub(super) struct Thread {
     reports: UnboundedSender<CheckReport>,
     heard: Option<UnboundedReceiver<CheckReport>>,
     interfaces: BTreeMap<u32, Vec<IpAddr>>,
+    /// Our own addresses are not among those of the interfaces.
+    vips: BTreeMap<InstanceId, Vec<IpAddr>>,
+    claimed: BTreeMap<InstanceId, Vec<bool>>,
     states: BTreeMap<Arc<str>, VrrpState>,
     /// The kernel's timeouts before ours.
     timeouts: Option<LvsTimeouts>,
@@ -84,6 +87,8 @@ impl Thread {
             reports,
             heard: Some(heard),
             interfaces: BTreeMap::new(),
+            vips: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             states: BTreeMap::new(),
             timeouts: None,
             without: false,
@@ -151,6 +156,10 @@ impl Thread {
                 self.interfaces.remove(&index);
                 self.addresses();
             }
+            Order::Claimed(instance, set) => {
+                self.claimed.insert(instance, set);
+                self.addresses();
+            }
             Order::Instance(name, state) => {
                 self.states.insert(name, state);
                 self.sync_daemons();
@@ -169,6 +178,9 @@ impl Thread {
         self.groups = change.groups;
         self.tls = Tls::ready(self.config.lvs.ssl.as_ref());
         self.keep = change.keep;
+        self.vips = change.vips;
+        self.claimed
+            .retain(|instance, _| self.vips.contains_key(instance));
         for file in self.services.iter().flat_map(Services::files) {
             let name = file.config.name.as_str().into();
             self.feeds
@@ -192,6 +204,7 @@ impl Thread {
         }
         self.started = true;
         self.sync_daemons();
+        self.addresses();
         let mut effects = Vec::new();
         let settings = LvsSettings {
             init_notifies: self.config.globals.rs_init_notifies,
@@ -318,7 +331,15 @@ impl Thread {
     }
 
     fn addresses(&mut self) {
-        let local: BTreeSet<IpAddr> = self.interfaces.values().flatten().copied().collect();
+        let mut local: BTreeSet<IpAddr> = self.interfaces.values().flatten().copied().collect();
+        // What an interface is reported with may hold an address of ours that has been released since.
+        for vip in self.vips.values().flatten() {
+            local.remove(vip);
+        }
+        for (instance, set) in &self.claimed {
+            let vips = self.vips.get(instance).into_iter().flatten();
+            local.extend(vips.zip(set).filter(|(_, set)| **set).map(|(vip, _)| *vip));
+        }
         let mut effects = Vec::new();
         self.lvs.addresses(local, &mut effects);
         self.perform(effects);

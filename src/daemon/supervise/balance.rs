@@ -3,7 +3,9 @@
 use super::super::lvs;
 use super::super::services::script_groups;
 use super::Supervisor;
+use crate::model::Instance;
 use crate::state::VrrpState;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Supervisor<'_> {
@@ -32,6 +34,11 @@ impl Supervisor<'_> {
                 config: self.config.clone(),
                 services: self.services().cloned(),
                 groups: script_groups(&self.config),
+                vips: self
+                    .running
+                    .members()
+                    .map(|(_, member)| (member.id, addresses(&member.config)))
+                    .collect(),
                 keep: self.options.keep_ipvs,
             });
         }
@@ -42,4 +49,10 @@ impl Supervisor<'_> {
             lvs.instance(instance.clone(), state);
         }
     }
+}
+
+/// In the order in which the kernel thread says which of them are set.
+fn addresses(instance: &Instance) -> Vec<IpAddr> {
+    let all = instance.vips.iter().chain(&instance.excluded_vips);
+    all.map(|vip| vip.network.address).collect()
 }

@@ -87,6 +87,9 @@ impl<'a> Supervisor<'a> {
                     port.send(Command::Event(Event::Removed { instance }));
                 }
                 KernelReport::Applied { instance, epoch, set } => {
+                    if let Some(lvs) = lvs.get() {
+                        lvs.claimed(instance, set.clone());
+                    }
                     port.send(Command::Event(Event::Applied { instance, epoch, set }));
                 }
                 KernelReport::VirtualLink {
@@ -166,10 +169,10 @@ impl<'a> Supervisor<'a> {
             tracing::info!(target: "parent", "Starting BFD on the VRRP thread, pid={}", std::process::id());
         }
         supervisor.serve(true).await;
-        supervisor.balance();
         supervisor.serve_bus();
         let first = plan::plan(&supervisor.running, &supervisor.config);
         supervisor.apply(first, true);
+        supervisor.balance();
         Ok(supervisor)
     }
 }

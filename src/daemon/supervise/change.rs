@@ -187,9 +187,9 @@ impl Supervisor<'_> {
         self.keep_bfd_pid_file();
         self.reload_time.configure(&self.config.globals);
         self.serve(false).await;
-        self.balance();
         self.serve_bus();
         self.apply(plan, false);
+        self.balance();
     }
 
     pub(super) async fn refuse(&mut self, reason: &str) {
