@@ -38,7 +38,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 mod balance;
 mod begin;
 mod bfd;
-#[cfg_attr(not(feature = "dbus"), path = "supervise/no_bus.rs")]
+#[cfg_attr(not(feature = "dbus"), path = "no_bus.rs")]
 mod bus;
 mod change;
 mod end;
@@ -128,6 +128,7 @@ struct Supervisor<'a> {
     tell: UnboundedSender<Told>,
     services: Arc<OnceLock<Services>>,
     lvs: Arc<OnceLock<lvs::Handle>>,
+    #[cfg_attr(not(feature = "dbus"), expect(dead_code, reason = "nothing to tell"))]
     bus: bus::Bus,
     control: Option<Control>,
     guard: Guard,
