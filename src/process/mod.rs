@@ -3,6 +3,7 @@
 
 pub mod core_dump;
 pub mod daemonise;
+pub mod idle;
 pub mod namespace;
 pub mod pidfd;
 pub mod pidfile;

@@ -6,7 +6,7 @@ mod scripts;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 
 use crate::common::daemon::Start;
 use crate::common::net::Segment;
@@ -39,7 +39,7 @@ pub fn value(what: &'static str, unit: &'static str, value: f64, goal: impl Into
     }
 }
 
-const TAKEOVER: &str = "two hosts, VRRP version 3; SIGKILL to the master; the backup's first advert, and the first \
+const TAKEOVER: &str = "two hosts, VRRP version 3; SIGKILL to the master, all of its processes at once; the backup's first advert, and the first \
     ARP for the last of its addresses, beyond the moment at which the protocol lets it act (three intervals and the \
     skew after the last advert)";
 
@@ -64,6 +64,14 @@ pub fn all() -> Vec<Row> {
         takeover!("takeover, 1 s, 1000 addresses", 1.0, 1000),
         takeover!("takeover, 0.1 s, 1000 addresses", 0.1, 1000),
         takeover!("takeover, 0.01 s, 1000 addresses", 0.01, 1000),
+        Row {
+            name: "the VRRP process is killed, 1 s, 1 address",
+            how: "two hosts, VRRP version 3; SIGKILL to the process of the master that does VRRP, to no other (ours \
+                has a guard, keepalived's is started again by its parent): until an advert of either host that is \
+                not priority 0, and until the address is announced",
+            rounds: 7,
+            measure: killed,
+        },
         Row {
             name: "1000 addresses go in",
             how: "one host, 10 ms adverts; the longest time between adverts in the second after the first one, and \
@@ -302,6 +310,35 @@ fn takeover_of(
             "us",
             (announced - due) as f64 / 1e3,
             goal,
+        ),
+    ]
+}
+
+fn killed(which: Which) -> Vec<Value> {
+    let net = Net::new();
+    let (_one, first, _two, _second) = pair(&net, which, 1.0, 1);
+    let victim = match which {
+        Which::Tested => first.pid(),
+        Which::Keepalived => *first.family().get(1).expect("keepalived's VRRP process"),
+    };
+    let at = now_ns();
+    kill(victim, Signal::SIGKILL).expect("it runs");
+    let advert = net.watch.wait("a master", at, secs(15.0), |s| {
+        s.is_advert_of(51, ONE) || s.is_advert_of(51, TWO)
+    });
+    let announced = all_announced(&net.watch, at, 0..1);
+    vec![
+        value(
+            "until there is a master",
+            "ms",
+            (advert.at - at) as f64 / 1e6,
+            0.35,
+        ),
+        value(
+            "until the address is announced",
+            "ms",
+            (announced - at) as f64 / 1e6,
+            0.35,
         ),
     ]
 }

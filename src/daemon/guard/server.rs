@@ -7,7 +7,7 @@ use crate::net::adverts::{Sender, SocketSpec};
 use crate::net::channel::Channel;
 use crate::net::links::Table;
 use crate::net::objects::{self, Action, Object, Operation};
-use crate::process::{pidfd, signal};
+use crate::process::{idle, pidfd, signal};
 use crate::state::InstanceId;
 use crate::sys::datagram::SendRing;
 use crate::sys::shared::Words;
@@ -21,12 +21,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Requests to remove something that are sent at once.
 const SLICE: usize = 64;
 /// Datagrams sent with one call.
 const AT_ONCE: usize = 16;
+/// Nothing was said for so long: it may be long until something is said again.
+const QUIET: Duration = Duration::from_millis(200);
 /// LOG_WARNING.
 const WARNING: u32 = 4;
 
@@ -100,8 +102,15 @@ impl Server {
     }
 
     fn guard(mut self) -> io::Result<()> {
+        let mut quiet = false;
         loop {
-            let ready = poll::readable(&[self.socket.as_fd(), self.daemon.as_fd()], None)?;
+            let timeout = (!quiet).then_some(QUIET);
+            let ready = poll::readable(&[self.socket.as_fd(), self.daemon.as_fd()], timeout)?;
+            quiet = !ready.contains(&true);
+            if quiet {
+                idle::let_go_of_text();
+                continue;
+            }
             if ready.first() == Some(&true) {
                 match self.hear() {
                     Told::Something => continue,
@@ -120,7 +129,7 @@ impl Server {
                 Told::Goodbye => return Ok(()),
                 Told::Nothing => break,
             }
-            let ready = poll::readable(&[self.socket.as_fd()], Some(std::time::Duration::ZERO))?;
+            let ready = poll::readable(&[self.socket.as_fd()], Some(Duration::ZERO))?;
             if ready.first() != Some(&true) {
                 break;
             }
