@@ -13,6 +13,7 @@ mod bfd;
 mod boot;
 mod company;
 mod containers;
+mod dbus;
 mod edits;
 mod fifo;
 mod firewall;
@@ -88,6 +89,9 @@ fn main() -> ExitCode {
             fifo::a_script_reads_to_the_end,
             fifo::nobody_reads,
             fifo::servers_go_down,
+            dbus::the_same_as_keepalived,
+            dbus::a_bus_that_was_killed_is_found_again,
+            dbus::other_users_may_read_only,
             firewall::iptables_keywords_are_done_by_nftables,
             firewall::dropped_on_virtual_macs,
             process::refuses_to_start_beside_a_running_one,
