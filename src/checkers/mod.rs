@@ -9,7 +9,7 @@ mod misc;
 mod ping;
 mod probe;
 pub mod schedule;
-mod smtp;
+pub mod smtp;
 mod tcp;
 mod udp;
 
@@ -17,6 +17,7 @@ use crate::model::lvs::{Checker, CheckerKind};
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::Spawner;
 use crate::state::check::{CheckReport, CheckVerdict, CheckerId, Standing};
+pub use probe::Failure;
 use schedule::Schedule;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};

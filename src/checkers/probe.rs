@@ -45,7 +45,7 @@ pub(super) const UNTOLD: &str = "";
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub struct Failure {
     /// In keepalived's words.
     pub text: String,
     /// For people.

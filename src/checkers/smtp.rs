@@ -6,8 +6,7 @@ use super::probe::{Attempt, Failure, Probe};
 use super::schedule::Turn;
 use crate::model::lvs::Connection;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 pub(super) struct Smtp<'a> {
@@ -31,16 +30,7 @@ impl Smtp<'_> {
                 ConnectError::Failed(_) => Ok(Failure::new("Could not connect to server", error.to_string())),
             })?;
         let limit = self.connection.timeout;
-        self.dialogue(&mut stream, limit).await.map_err(Ok)
-    }
-
-    async fn dialogue(&self, stream: &mut TcpStream, limit: Duration) -> Result<(), Failure> {
-        expect(stream, limit, "220", "Bad greeting banner from server").await?;
-        say(stream, limit, &format!("HELO {}\r\n", self.helo)).await?;
-        expect(stream, limit, "250", "Bad HELO response from server").await?;
-        say(stream, limit, "QUIT\r\n").await?;
-        // Any reply is good.
-        expect(stream, limit, "", "").await
+        dialogue(&mut stream, limit, self.helo).await.map_err(Ok)
     }
 
     fn line(&self, failure: &Failure) -> String {
@@ -53,9 +43,22 @@ impl Smtp<'_> {
     }
 }
 
+/// Speaks with a server over a connection that is already there. Each step is bounded in time and memory.
+pub async fn dialogue<S>(stream: &mut S, limit: Duration, helo: &str) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    expect(stream, limit, "220", "Bad greeting banner from server").await?;
+    say(stream, limit, &format!("HELO {helo}\r\n")).await?;
+    expect(stream, limit, "250", "Bad HELO response from server").await?;
+    say(stream, limit, "QUIT\r\n").await?;
+    // Any reply is good.
+    expect(stream, limit, "", "").await
+}
+
 const UNREACHABLE: &str = "Network unreachable for server";
 
-async fn say(stream: &mut TcpStream, limit: Duration, text: &str) -> Result<(), Failure> {
+async fn say(stream: &mut (impl AsyncWrite + Unpin), limit: Duration, text: &str) -> Result<(), Failure> {
     match timeout(limit, stream.write_all(text.as_bytes())).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::new("Write failure to server", error.to_string())),
@@ -67,7 +70,12 @@ async fn say(stream: &mut TcpStream, limit: Duration, text: &str) -> Result<(), 
 }
 
 /// Reads a whole reply, which has several lines where a `-` follows the code.
-async fn expect(stream: &mut TcpStream, limit: Duration, code: &str, wrong: &str) -> Result<(), Failure> {
+async fn expect(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: Duration,
+    code: &str,
+    wrong: &str,
+) -> Result<(), Failure> {
     let reply = match timeout(limit, reply(stream)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(reason)) => return Err(Failure::new("Read failure from server", reason)),
@@ -88,7 +96,7 @@ async fn expect(stream: &mut TcpStream, limit: Duration, code: &str, wrong: &str
     ))
 }
 
-async fn reply(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
+async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, String> {
     let mut reply = Vec::new();
     let mut buffer = [0; 512];
     loop {

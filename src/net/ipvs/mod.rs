@@ -4,7 +4,7 @@
 mod attributes;
 pub mod errors;
 pub mod keeper;
-mod read;
+pub mod read;
 #[cfg(test)]
 mod tests;
 

@@ -23,7 +23,8 @@ pub struct Found {
 /// A synchronization daemon that runs.
 pub type FoundDaemon = SyncDaemon;
 
-pub(super) fn service(payload: &[u8]) -> Option<Found> {
+/// A service.
+pub fn service(payload: &[u8]) -> Option<Found> {
     let nested = nested(payload, top::SERVICE)?;
     let mut family = None;
     let (mut protocol, mut address, mut port, mut mark) = (None, None, 0, None);
@@ -64,7 +65,7 @@ pub(super) fn service(payload: &[u8]) -> Option<Found> {
 }
 
 /// A server of a service. The flag: the kernel delivers to itself, whatever method was asked for.
-pub(super) fn destination(
+pub fn destination(
     payload: &[u8],
     service: &ServiceKey,
 ) -> Option<(DestinationKey, DestinationSettings, bool)> {
@@ -114,7 +115,8 @@ pub(super) fn destination(
     ))
 }
 
-pub(super) fn timeouts(payload: &[u8]) -> LvsTimeouts {
+/// The timeouts.
+pub fn timeouts(payload: &[u8]) -> LvsTimeouts {
     let mut timeouts = LvsTimeouts::default();
     for (kind, value) in attributes(payload, HEADER) {
         match kind {
@@ -127,7 +129,8 @@ pub(super) fn timeouts(payload: &[u8]) -> LvsTimeouts {
     timeouts
 }
 
-pub(super) fn daemon(payload: &[u8]) -> Option<SyncDaemon> {
+/// A synchronization daemon, unless the message says of none that runs.
+pub fn daemon(payload: &[u8]) -> Option<SyncDaemon> {
     use attributes::daemon_attribute as attribute;
     let nested = nested(payload, top::DAEMON)?;
     let mut daemon = SyncDaemon {
@@ -161,8 +164,8 @@ pub(super) fn daemon(payload: &[u8]) -> Option<SyncDaemon> {
     Some(daemon)
 }
 
-/// IPVS_INFO_ATTR_VERSION.
-pub(super) fn version(payload: &[u8]) -> (u8, u8, u8) {
+/// IPVS_INFO_ATTR_VERSION: major, minor, patch; zeros when it does not say.
+pub fn version(payload: &[u8]) -> (u8, u8, u8) {
     let version = attributes(payload, HEADER)
         .find(|(kind, _)| *kind == 1)
         .and_then(|(_, value)| u32_at(value, 0))
