@@ -129,15 +129,12 @@ fn damage(input: &mut Vec<u8>, corpus: &Corpus, random: &mut Rng) {
             input.splice(at..until, other[from..to].iter().copied());
         }
         4 => input.insert(at, place(255) as u8),
-        // A length or a number that lies, in both byte orders.
+        // A length or a number that lies, in this machine's byte order.
         5 | 6 => {
             let number = NUMBERS[place(NUMBERS.len() - 1)];
             let width = [1, 2, 4][place(2)];
-            let bytes = number.to_le_bytes();
-            for n in 0..width {
-                if let Some(byte) = input.get_mut(at + n) {
-                    *byte = bytes[n];
-                }
+            for (place, byte) in input.iter_mut().skip(at).zip(number.to_le_bytes()).take(width) {
+                *place = byte;
             }
         }
         7 => {
