@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::connect::{self, ConnectError};
-use super::probe::{Attempt, Failure, Probe, UNTOLD};
+use super::probe::{Attempt, Failure, Probe};
 use super::schedule::Turn;
 use crate::model::lvs::{UdpCheck, UdpReply};
 use std::io;
@@ -59,6 +59,7 @@ impl Udp<'_> {
 
 const FAILED: &str = "failed";
 const MISMATCH: &str = "mismatch";
+const UNREACHABLE: &str = "unreachable";
 
 impl Probe for Udp<'_> {
     async fn attempt(&mut self, _: &Desk) -> Attempt {
@@ -70,7 +71,7 @@ impl Probe for Udp<'_> {
                     why: error.to_string(),
                 };
             }
-            Err(error @ ConnectError::Unreachable) => Err(Failure::new(UNTOLD, error.to_string())),
+            Err(error @ ConnectError::Unreachable) => Err(Failure::new(UNREACHABLE, error.to_string())),
             Err(error) => Err(Failure::new(FAILED, error.to_string())),
         };
         match asked {
@@ -86,6 +87,10 @@ impl Probe for Udp<'_> {
     fn attempt_failed(&self, desk: &Desk, failure: &Failure, _: Turn) -> Option<String> {
         let server = &desk.job.real_server;
         Some(match failure.text.as_str() {
+            UNREACHABLE => {
+                let error = nix::errno::Errno::ENETUNREACH;
+                format!("UDP connect error {} - {}", error as i32, error.desc())
+            }
             MISMATCH => format!("UDP check to {server} reply data mismatch."),
             _ => format!("UDP connection to {server} failed."),
         })

@@ -62,6 +62,24 @@ fn udp_without_a_reply() {
 }
 
 #[test]
+fn udp_to_a_network_without_a_route() {
+    let away = udp(nobody(), |check| {
+        // There is none by way of the loopback.
+        check.connection.address = "2001:db8::1".parse().expect("an address");
+        check.connection.bind_interface = Some("lo".to_owned());
+    });
+    let (verdict, lines) = first(away);
+    assert_eq!(verdict, "down: network unreachable");
+    assert_eq!(
+        lines,
+        [
+            "UDP connect error 101 - Network is unreachable".to_owned(),
+            format!("UDP_CHECK on service {RS} failed."),
+        ]
+    );
+}
+
+#[test]
 fn udp_with_a_reply() {
     let port = serve(|asked| (asked == b"ab").then(|| b"pong".to_vec()));
     let with = |data: &[u8], mask: Option<&[u8]>, least: u16, most: u16| {

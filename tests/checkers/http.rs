@@ -324,7 +324,7 @@ fn memory() -> u64 {
 type Answer = Box<dyn Fn(&str, &mut TcpStream) + Send>;
 
 /// A reset in place of an end.
-fn reset(stream: &TcpStream) {
+pub fn reset(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
     socket.set_linger(Some(Duration::ZERO)).expect("an option");
 }

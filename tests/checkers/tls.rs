@@ -215,6 +215,28 @@ fn what_is_not_tls_is_said() {
     assert!(lines.contains(&format!("Timeout connecting server {RS}.")));
 }
 
+#[test]
+fn a_reset_in_the_handshake_is_said() {
+    // After the client's first message, and in the middle of the server's.
+    for said in [&b""[..], b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"] {
+        let listener = TcpListener::bind((HERE, 0)).expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(said);
+                // What is there is read before the reset comes.
+                std::thread::sleep(Duration::from_millis(50));
+                crate::http::reset(&stream);
+            }
+        });
+        let (verdict, lines) = first(ssl_get(port, |_| ()), None);
+        assert!(verdict.contains("reset"), "{verdict}");
+        assert!(lines.contains(&format!("SSL handshake/communication error server {RS}.")));
+    }
+}
+
 struct Old(Child);
 
 impl Drop for Old {
