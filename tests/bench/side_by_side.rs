@@ -5,6 +5,7 @@
 mod common;
 
 mod bfd;
+mod checks;
 mod rows;
 mod table;
 
