@@ -184,8 +184,9 @@ pub fn write(path: &Path, text: &str, umask: u32) -> Result<(), DumpError> {
         path: path.to_owned(),
         source,
     };
-    let (temporary, file) = create_beside(path).map_err(failed)?;
-    let result = fill(file, text, umask).and_then(|()| fs::rename(&temporary, path));
+    let (temporary, mut file) = create_beside(path).map_err(failed)?;
+    // Closed after it has its name: whoever waits for a file of this name to be closed after writing hears of it.
+    let result = fill(&mut file, text, umask).and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
@@ -193,7 +194,7 @@ pub fn write(path: &Path, text: &str, umask: u32) -> Result<(), DumpError> {
     result.map_err(failed)
 }
 
-fn fill(mut file: File, text: &str, umask: u32) -> io::Result<()> {
+fn fill(file: &mut File, text: &str, umask: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o666 & !umask))?;
     file.write_all(text.as_bytes())
 }

@@ -11,6 +11,7 @@ mod auth;
 mod bad_input;
 mod bfd;
 mod boot;
+mod clients;
 mod company;
 mod containers;
 mod dbus;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
             process::background_mode_writes_pid_files_first,
             process::killed_and_restarted_leaves_no_address_twice,
             process::dumps_on_signals,
+            process::failed_notify_scripts_are_told,
             kernel::deleted_address_is_put_back,
             kernel::interface_down_and_up,
             kernel::interface_deleted_and_made_again,
@@ -118,6 +120,11 @@ fn main() -> ExitCode {
             containers::with_exactly_what_is_documented,
             containers::each_missing_capability_is_named,
             containers::process_1_stays_in_the_foreground,
+            clients::the_exporter_that_finds_the_daemon_by_name_and_clears_up,
+            clients::the_shell_that_waits_for_the_file_to_be_closed,
+            clients::the_shell_that_does_not_wait,
+            clients::the_exporter_that_reads_text,
+            clients::those_that_read_json,
             golden::version_2_with_password,
             golden::configuration_in_the_log,
             golden::version_2_backup,

@@ -117,6 +117,38 @@ pub fn killed_and_restarted_leaves_no_address_twice() {
     );
 }
 
+/// How a notify script ended, and the last that it said of it, is in the log: one line, however much it says.
+pub fn failed_notify_scripts_are_told() {
+    ours_only("keepalived does not look at them");
+    let single = Single::new("");
+    let script = single.host.script(
+        "noisy",
+        "#!/bin/sh\nseq 1 20000 >&2\necho 'no route to the cloud' >&2\nexit 3\n",
+    );
+    let more = format!(
+        "version 3\n    advert_int 0.2\n    notify_master {}",
+        script.display()
+    );
+    single.host.write(
+        "keepalived.conf",
+        &format!(
+            "global_defs {{\n    script_user root\n}}\n{}",
+            instance("VI_1", 51, 100, &[VIP], &more)
+        ),
+    );
+    let mut daemon = single.start();
+    let line = daemon.expect("(VI_1) notify script ", secs(8.0));
+    assert!(
+        line.text.ends_with(&format!(
+            "{} exited with status 3: no route to the cloud",
+            script.display()
+        )),
+        "{}",
+        line.text
+    );
+    assert_eq!(daemon.count("(VI_1) notify script "), 1);
+}
+
 /// SIGUSR1, SIGUSR2 and the JSON signal write files that can be read, for root alone.
 pub fn dumps_on_signals() {
     let single = Single::new(&instance("VI_1", 51, 150, &[VIP], ""));
