@@ -117,9 +117,9 @@ mod tests {
         packet[9] = 51;
         assert_eq!(read(&packet, false), None, "AH with something else inside");
         packet[24] = 112;
-        packet.extend([0; 16]);
-        packet.extend([0, 0x21, 52]);
-        assert_eq!(read(&packet, false), Some((source, 0)));
+        packet.extend([0; 21]);
+        packet.extend([0x21, 52]);
+        assert_eq!(read(&packet, false), Some((source, 52)), "AH");
         packet[9] = 6;
         assert_eq!(read(&packet, false), None, "TCP");
         for length in 0..22 {
