@@ -355,14 +355,8 @@ impl Options {
             Flag::CheckersPid => self.checkers_pid = path(&value),
             Flag::BfdPid => self.bfd_pid = path(&value),
             Flag::AddressMonitoring => self.address_monitoring = true,
-            Flag::Snmp => {
-                self.snmp = true;
-                self.not_yet("-x (--snmp)", "there is no SNMP part");
-            }
-            Flag::SnmpSocket => {
-                self.snmp_socket = Some(text(&value));
-                self.not_yet("-A (--snmp-agent-socket)", "there is no SNMP part");
-            }
+            Flag::Snmp => self.snmp = true,
+            Flag::SnmpSocket => self.snmp_socket = Some(text(&value)),
             Flag::Namespace => self.namespace = Some(text(&value)),
             Flag::CoreDump => self.core_dump = true,
             Flag::CorePattern => {

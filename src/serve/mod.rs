@@ -2,3 +2,4 @@
 
 #[cfg(feature = "dbus")]
 pub mod dbus;
+pub mod snmp;

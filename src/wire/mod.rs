@@ -1,6 +1,7 @@
 //! Bytes and packets. A borrowed view gives the fields of a packet at their named places; an owned `Repr` is
 //! what a packet says, with `parse` and `emit`. Nothing here panics on any input.
 
+pub mod agentx;
 pub mod ah;
 pub mod arp;
 pub mod auth;

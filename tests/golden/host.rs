@@ -16,8 +16,15 @@ pub fn configuration(case: &str, file: &str) -> Configuration {
     for interface in interfaces() {
         host.interfaces.insert(interface.name.clone(), interface);
     }
+    if file.contains('/') {
+        let text = fs::read_to_string(folder(case).join(file)).expect("a recorded file");
+        host.file(&format!("/run/golden/{file}"), &text);
+    }
     for entry in fs::read_dir(folder(case)).expect("a recorded case").flatten() {
         let name = entry.file_name().into_string().expect("a plain name");
+        if entry.path().is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(entry.path()).expect("text");
         let path = format!("/run/golden/{name}");
         match name.ends_with(".sh") {

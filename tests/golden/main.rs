@@ -3,6 +3,7 @@
 mod host;
 mod lvs;
 mod settled;
+mod snmp;
 
 use keepalived_rs::report;
 use keepalived_rs::state::snapshot::Snapshot;

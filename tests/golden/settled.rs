@@ -214,7 +214,7 @@ pub fn start(case: &str, mut snapshot: Snapshot) -> Snapshot {
 }
 
 /// All instances are masters, each on its socket: the first receives on `fd`.
-fn masters(snapshot: &mut Snapshot, fd: i32, sent: u64) {
+pub fn masters(snapshot: &mut Snapshot, fd: i32, sent: u64) {
     sockets(snapshot, fd);
     for instance in &mut snapshot.instances {
         become_master(instance, sent);
@@ -246,7 +246,7 @@ fn reloaded(snapshot: &mut Snapshot, fd: i32, sent: u64) {
 }
 
 /// Backup of 192.0.2.2, whose priority is 200.
-fn backup(snapshot: &mut Snapshot, fd: i32, received: u64) {
+pub fn backup(snapshot: &mut Snapshot, fd: i32, received: u64) {
     sockets(snapshot, fd);
     let instance = &mut snapshot.instances[0];
     instance.state = VrrpState::Backup;
@@ -259,7 +259,7 @@ fn backup(snapshot: &mut Snapshot, fd: i32, received: u64) {
 }
 
 /// Master since 192.0.2.2 has sent priority 0: the timer then was the skew time.
-fn failed_over(snapshot: &mut Snapshot, fd: i32, received: u64, sent: u64) {
+pub fn failed_over(snapshot: &mut Snapshot, fd: i32, received: u64, sent: u64) {
     masters(snapshot, fd, sent);
     let instance = &mut snapshot.instances[0];
     instance.master_down = skew(instance);
@@ -344,7 +344,7 @@ fn firewalled(snapshot: &mut Snapshot) {
 }
 
 /// Two masters, a script and a file that track.
-fn tracking(snapshot: &mut Snapshot, sent: u64, weights: [i32; 2], result: u32, value: i64) {
+pub fn tracking(snapshot: &mut Snapshot, sent: u64, weights: [i32; 2], result: u32, value: i64) {
     masters(snapshot, 15, sent);
     add_priority(snapshot, 0, weights[0]);
     add_priority(snapshot, 1, weights[1]);

@@ -15,6 +15,7 @@ use super::settings::{effective, kernel_settings};
 use super::{Reload, Running, Supervisor, Told, bus};
 use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
+use crate::serve::snmp::Snmp;
 use crate::state::InstanceId;
 use crate::state::kernel::KernelReport;
 use crate::state::notice::{Notice, What};
@@ -56,7 +57,8 @@ impl<'a> Supervisor<'a> {
             },
         );
         let bus = bus::Bus::default();
-        let outputs = outputs(&kernel_cell, &services, &lvs, &bus, &tell, packets);
+        let snmp: Arc<OnceLock<Snmp>> = Arc::default();
+        let outputs = outputs(&kernel_cell, &services, &lvs, &bus, &snmp, &tell, packets);
         let port = port::start(outputs, page)?;
         let sockets = Sockets::new(port.clone());
         let (kernel, kernel_thread) = {
@@ -133,6 +135,7 @@ impl<'a> Supervisor<'a> {
             services,
             lvs,
             bus,
+            snmp,
             control,
             guard,
             dumps: Dumps::new(),
@@ -168,6 +171,7 @@ impl<'a> Supervisor<'a> {
         if !supervisor.config.bfd.is_empty() {
             tracing::info!(target: "parent", "Starting BFD on the VRRP thread, pid={}", std::process::id());
         }
+        supervisor.serve_snmp().await;
         supervisor.serve(true).await;
         supervisor.serve_bus();
         let first = plan::plan(&supervisor.running, &supervisor.config);
@@ -182,12 +186,14 @@ pub(super) fn outputs(
     services: &Arc<OnceLock<Services>>,
     lvs: &Arc<OnceLock<lvs::Handle>>,
     bus: &bus::Bus,
+    snmp: &Arc<OnceLock<Snmp>>,
     tell: &UnboundedSender<Told>,
     guard: Sender<Packets>,
 ) -> Outputs {
     let notifier = services.clone();
     let listeners = bus.clone();
     let lvs = lvs.clone();
+    let (traps, notices) = (snmp.clone(), snmp.clone());
     let [orders, claiming, written, expecting, closing] = std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
@@ -218,6 +224,9 @@ pub(super) fn outputs(
         }),
         notify: Box::new(move |notification| {
             bus::notify(&listeners, &notification);
+            if let Some(snmp) = traps.get() {
+                snmp.notification(&notification);
+            }
             if let Some(services) = notifier.get() {
                 services.notify(notification);
             }
@@ -229,6 +238,9 @@ pub(super) fn outputs(
                 return;
             }
             lines::log(notice);
+            if let Some(snmp) = notices.get() {
+                snmp.notice(notice);
+            }
             if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {
                 let _ = states.send(Told::State(instance.clone(), *state));
             }

@@ -38,6 +38,9 @@ impl Supervisor<'_> {
         {
             tracing::warn!(target: "parent", "checker process failed to die - forcing termination");
         }
+        if let Some(snmp) = self.snmp.get() {
+            snmp.stop().await;
+        }
         if let Some(services) = self.services.get() {
             services.stop().await;
         }

@@ -21,8 +21,10 @@ use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{self, spawner};
+use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
 use crate::state::notice::Notice;
+use crate::state::snapshot::Snapshot;
 use crate::state::track::TrackSource;
 use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
@@ -34,6 +36,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 
 mod balance;
 mod begin;
@@ -45,6 +48,7 @@ mod end;
 mod link_watch;
 mod settings;
 mod signals;
+mod snmp;
 
 use change::Reload;
 use signals::Signals;
@@ -78,6 +82,8 @@ enum Told {
     Company(Notice),
     /// Which static addresses are set.
     StaticSet(Vec<bool>),
+    /// The SNMP thread asks for a snapshot.
+    Snapshot(oneshot::Sender<Snapshot>),
     /// The VRRP thread has ended.
     PortEnded,
     /// A client of the bus wants something.
@@ -130,6 +136,7 @@ struct Supervisor<'a> {
     lvs: Arc<OnceLock<lvs::Handle>>,
     #[cfg_attr(not(feature = "dbus"), expect(dead_code, reason = "nothing to tell"))]
     bus: bus::Bus,
+    snmp: Arc<OnceLock<Snmp>>,
     control: Option<Control>,
     guard: Guard,
     dumps: Dumps,
@@ -231,6 +238,9 @@ impl<'a> Supervisor<'a> {
             Told::StaticSet(set) => self.static_set = set,
             #[cfg(feature = "dbus")]
             Told::Asked(asked) => self.answer(asked),
+            Told::Snapshot(reply) => self.snapshot(Command::Snapshot, move |snapshot| {
+                let _ = reply.send(snapshot);
+            }),
             Told::KernelStopped | Told::PortEnded => {}
         }
     }
@@ -310,20 +320,26 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Takes a snapshot and writes it, both on another thread.
-    fn dump(
+    fn dump(&self, write: impl FnOnce(&Dumps, &Snapshot) + Send + 'static, clear: bool) {
+        let command = match clear {
+            true => Command::SnapshotAndClear,
+            false => Command::Snapshot,
+        };
+        let dumps = self.dumps.clone();
+        self.snapshot(command, move |snapshot| write(&dumps, &snapshot));
+    }
+
+    /// Takes a snapshot, and does something with it on another thread.
+    fn snapshot(
         &self,
-        write: impl FnOnce(&Dumps, &crate::state::snapshot::Snapshot) + Send + 'static,
-        clear: bool,
+        command: fn(mpsc::Sender<Taken>) -> Command,
+        then: impl FnOnce(Snapshot) + Send + 'static,
     ) {
         let (reply, answer) = mpsc::channel::<Taken>();
-        self.port.send(if clear {
-            Command::SnapshotAndClear(reply)
-        } else {
-            Command::Snapshot(reply)
-        });
+        self.port.send(command(reply));
         let sessions = self.ask_sessions();
         let (config, running) = (self.config.clone(), self.running.clone());
-        let (sockets, dumps) = (self.sockets.clone(), self.dumps.clone());
+        let sockets = self.sockets.clone();
         let lvs = self.lvs.get().map(lvs::Handle::snapshot);
         let (services, static_set) = (self.services.clone(), self.static_set.clone());
         let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
@@ -343,10 +359,10 @@ impl<'a> Supervisor<'a> {
             }
             bfd::put_sessions(&mut snapshot, &sessions);
             snapshot.lvs = lvs.and_then(|lvs| lvs.recv_timeout(Duration::from_secs(10)).ok());
-            write(&dumps, &snapshot);
+            then(snapshot);
         });
         if let Err(error) = writer {
-            tracing::error!(target: "parent", "cannot start a thread to write the dump: {error}");
+            tracing::error!(target: "parent", "cannot start a thread to take a snapshot: {error}");
         }
     }
 }

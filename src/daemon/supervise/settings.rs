@@ -27,6 +27,14 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
         configuration.lvs.servers.clear();
         configuration.globals.lvs_sync_daemon = None;
     }
+    let globals = &mut configuration.globals;
+    if options.snmp {
+        globals.enable_snmp_vrrp = true;
+        globals.enable_snmp_checker = true;
+    }
+    if let Some(socket) = &options.snmp_socket {
+        globals.snmp_socket = Some(socket.clone());
+    }
     link_watch::limit(&mut configuration);
     if !options.bfd {
         configuration.bfd.clear();
