@@ -31,6 +31,7 @@ mod reload;
 mod routes;
 mod scenarios;
 mod settings;
+mod snmp;
 mod timing;
 mod tracking;
 mod virtual_macs;
@@ -174,6 +175,8 @@ fn main() -> ExitCode {
             settings::a_reload_at_a_given_time,
             settings::reloads_are_recorded,
             settings::a_directory_for_temporary_files_cannot_change,
+            snmp::walks_are_as_keepalived_s,
+            snmp::notifications_are_heard,
         ],
         alone: [
             bad_input::a_few_bad_packets,
@@ -188,6 +191,7 @@ fn main() -> ExitCode {
             never_late::a_huge_file,
             never_late::a_silent_name_server,
             never_late::stopped_and_continued,
+            snmp::snmpd_comes_goes_and_hangs,
             bad_input::dead_log_sink_costs_no_advert,
             reload::of_250_masters_is_not_noticed,
         ]
