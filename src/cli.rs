@@ -68,6 +68,12 @@ pub enum Tool {
         /// ldirectord's file
         file: PathBuf,
     },
+    /// Say what a keyword means, where it may stand, what it takes, and its default
+    Explain {
+        /// Keywords, as they are or with their block: virtual_server/real_server/weight
+        #[arg(required = true)]
+        keywords: Vec<String>,
+    },
     /// Have a running daemon read its configuration again, and wait for the verdict
     Reload {
         /// Its pid file
@@ -98,7 +104,7 @@ pub fn parse(words: Vec<OsString>) -> Invocation {
     match words.get(1).and_then(|w| w.to_str()) {
         Some("keepalived") => keepalived(words.into_iter().skip(1).collect()),
         Some("genhash") => genhash::parse(words.get(2..).unwrap_or_default()),
-        Some("check" | "convert" | "reload" | "help") => tool(words),
+        Some("check" | "convert" | "explain" | "reload" | "help") => tool(words),
         _ => keepalived(words),
     }
 }

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         }
         Invocation::Genhash(wanted) => tools::genhash::run(&wanted),
         Invocation::Tool(Tool::Convert { file }) => tools::convert::run(&file),
+        Invocation::Tool(Tool::Explain { keywords }) => tools::explain::run(&keywords),
         Invocation::Tool(Tool::Reload { pid, timeout }) => {
             daemon::control::reload(&pid, Duration::from_secs(timeout))
         }

@@ -1,7 +1,7 @@
 //! The documentation says what the program does: the keyword table of docs/compatibility.md is made from the
 //! program's own table, and the links between pages lead somewhere.
 //!
-//! `UPDATE_DOCS=1 cargo test --test docs` writes the table anew.
+//! `UPDATE_DOCS=1 cargo test --test docs` writes the table and keepalived-rs.conf(5) anew.
 
 use keepalived_rs::config::keyword::Table;
 use std::fmt::Write;
@@ -98,6 +98,34 @@ fn the_compatibility_page_has_every_keyword() {
         expected == found,
         "docs/compatibility.md is not what the keyword table says: UPDATE_DOCS=1 cargo test --test docs\n{difference:?}"
     );
+}
+
+#[test]
+fn the_manual_has_every_keyword() {
+    let path = root().join("docs/man/keepalived-rs.conf.5");
+    let expected = keepalived_rs::tools::explain::manual();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, expected).expect("docs/man/keepalived-rs.conf.5 is written");
+        return;
+    }
+    let found = std::fs::read_to_string(&path).expect("docs/man/keepalived-rs.conf.5");
+    assert!(
+        expected == found,
+        "docs/man/keepalived-rs.conf.5 is not what the keyword table says: UPDATE_DOCS=1 cargo test --test docs"
+    );
+    for row in Table::get().rows() {
+        let name = row
+            .name
+            .replace('\\', "\\e")
+            .replace('-', "\\-")
+            .replace('"', "\\(dq");
+        assert!(
+            found.contains(&format!(".TP\n\\fB{name}\\fR ")),
+            "{} {}",
+            row.block,
+            row.name
+        );
+    }
 }
 
 #[test]

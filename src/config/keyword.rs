@@ -122,6 +122,16 @@ impl Table {
             .map(|(_, k)| k)
     }
 
+    /// The same among the keywords of all blocks.
+    pub fn nearest_anywhere(&'static self, word: &str) -> Option<&'static Keyword> {
+        let limit = (word.chars().count() / 3).clamp(1, 3);
+        let rows = self.rows.iter().filter(|row| row.kind != Kind::Word);
+        rows.map(|row| (distance(word, row.name, limit), row))
+            .filter(|(distance, _)| *distance <= limit)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, row)| row)
+    }
+
     /// Blocks in which a word is a keyword, for "belongs into".
     pub fn elsewhere(&'static self, word: &str) -> impl Iterator<Item = &'static Keyword> {
         self.rows

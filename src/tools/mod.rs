@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod convert;
+pub mod explain;
 pub mod genhash;
