@@ -20,6 +20,11 @@ pub(super) trait Probe {
     /// The line about one failed attempt, with `log_all_failures`; `turn` is what it came to.
     fn attempt_failed(&self, desk: &Desk, failure: &Failure, turn: Turn) -> Option<String>;
 
+    /// What is reported of a failure.
+    fn reason(&self, failure: &Failure) -> String {
+        failure.reason.clone()
+    }
+
     /// The line when it is down.
     fn down(&self, desk: &Desk, failure: &Failure, retries: Option<u32>) -> String;
 }
@@ -123,7 +128,7 @@ fn bad(desk: &mut Desk, probe: &impl Probe, failure: &Failure) -> Step {
         desk.standing().weight = 0;
         info!(target: "checkers", "{}", probe.down(desk, failure, retries));
         desk.report(CheckVerdict::Down {
-            reason: failure.text.clone(),
+            reason: probe.reason(failure),
         });
     }
     step

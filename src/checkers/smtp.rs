@@ -145,6 +145,11 @@ impl Probe for Smtp<'_> {
         matches!(turn, Turn::Retry { .. }).then(|| self.line(failure))
     }
 
+    /// It stands in the mail, in keepalived's words.
+    fn reason(&self, failure: &Failure) -> String {
+        failure.text.clone()
+    }
+
     fn down(&self, _: &Desk, failure: &Failure, _: Option<u32>) -> String {
         self.line(failure)
     }

@@ -55,38 +55,18 @@ fn a_dialogue() {
 #[test]
 fn what_goes_wrong() {
     let long: &'static str = Box::leak("220-x\r\n".repeat(2000).into_boxed_str());
-    let table: [(&'static [&'static str], &str, &str); 6] = [
-        (
-            &["554 no\r\n"],
-            "Bad greeting banner from server",
-            "the server says '554 no'",
-        ),
-        (
-            &["220 hi\r\n", "501 who\r\n"],
-            "Bad HELO response from server",
-            "the server says '501 who'",
-        ),
-        (
-            &["220 hi"],
-            "Read timeout from server",
-            "no whole reply within 0.300 s",
-        ),
-        (&[""], "Read timeout from server", "no whole reply within 0.300 s"),
-        (
-            Box::leak(Box::new([long])),
-            "Read failure from server",
-            "the reply is longer than 8192 bytes",
-        ),
-        (
-            &[],
-            "Read failure from server",
-            "the server closed the connection",
-        ),
+    let table: [(&'static [&'static str], &str); 6] = [
+        (&["554 no\r\n"], "Bad greeting banner from server"),
+        (&["220 hi\r\n", "501 who\r\n"], "Bad HELO response from server"),
+        (&["220 hi"], "Read timeout from server"),
+        (&[""], "Read timeout from server"),
+        (Box::leak(Box::new([long])), "Read failure from server"),
+        (&[], "Read failure from server"),
     ];
-    for (replies, text, reason) in table {
+    for (replies, text) in table {
         let port = serve(replies).0;
         let (verdict, lines) = first(port);
-        assert_eq!(verdict, format!("down: {reason}"));
+        assert_eq!(verdict, format!("down: {text}"));
         // Unlike the others its first failure has its retries.
         let line = format!("SMTP_CHECK {text} [127.0.0.1]:{port}");
         assert_eq!(lines, [line.clone(), line]);
