@@ -90,8 +90,19 @@ impl Session<'_> {
         self.objects(&connection, false).await?;
         self.take_name(&connection).await?;
         self.acquired = true;
+        // What has happened so far is told now, what happens from here on waits in the queue: nothing twice.
         self.table.set_connected(true);
-        self.greet(&connection, first).await?;
+        let states: Vec<(String, VrrpState)> = self
+            .table
+            .instances()
+            .into_iter()
+            .map(|(path, known)| (path, known.state()))
+            .collect();
+        if !self.is_current() {
+            return Ok(End::Changed);
+        }
+        self.objects(&connection, false).await?;
+        self.greet(&connection, states, first).await?;
         loop {
             let say = tokio::select! {
                 () = connection.closed() => return Err(Error::Lost),
@@ -100,8 +111,7 @@ impl Session<'_> {
             match say {
                 Say::State(path, state) => self.tell(&connection, &path, state).await?,
                 Say::Objects => {
-                    let names = self.table.names();
-                    if names.as_ref().map(|(s, p)| (s, p)) != Some((&self.service, &self.path)) {
+                    if !self.is_current() {
                         self.leave(&connection).await?;
                         return Ok(End::Changed);
                     }
@@ -118,6 +128,12 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// The names are still those of the configuration.
+    fn is_current(&self) -> bool {
+        let names = self.table.names();
+        names.as_ref().map(|(s, p)| (s, p)) == Some((&self.service, &self.path))
     }
 
     /// After the objects: who sees the name finds them.
@@ -141,15 +157,18 @@ impl Session<'_> {
     }
 
     /// The first signals on a connection: the states as they are.
-    async fn greet(&self, connection: &Connection, first: &mut bool) -> Result<(), Error> {
+    async fn greet(
+        &self,
+        connection: &Connection,
+        states: Vec<(String, VrrpState)>,
+        first: &mut bool,
+    ) -> Result<(), Error> {
         if std::mem::take(first) {
             let emitter = SignalEmitter::new(connection, self.path.as_str())?;
             limited(VrrpObject::vrrp_started(&emitter)).await?;
         }
-        for (path, known) in &self.served {
-            if known.state() != VrrpState::Init {
-                self.tell(connection, path, known.state()).await?;
-            }
+        for (path, state) in states.iter().filter(|(_, state)| *state != VrrpState::Init) {
+            self.tell(connection, path, *state).await?;
         }
         Ok(())
     }
