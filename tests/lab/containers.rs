@@ -120,13 +120,22 @@ pub fn with_exactly_what_is_documented() {
     container.daemon.never("Operation not permitted");
     let first = container.first();
     assert!(fs::read_to_string(format!("/proc/{first}/comm")).is_ok_and(|name| name == "keepalived\n"));
-    // The spawner alone stays: neither the script, nor its child as a zombie.
+    // Our helpers alone stay: neither the script, nor its child as a zombie, which has no command line.
     wait_until("orphans to be gone", secs(5.0), || {
         let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).ok()?;
-        (children.split_whitespace().count() == 1).then_some(())
+        let line = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let helper = |pid: &str| line(pid).starts_with(b"(keepalived-rs ");
+        children.split_whitespace().all(helper).then_some(())
     });
 
-    // SIGKILL to process 1 takes everything with it but what the kernel holds.
+    // SIGKILL to process 1 takes everything with it but what the kernel holds; the guard, which may or may not be
+    // quicker, is off.
+    assert_eq!(container.stop(), Some(0));
+    let unguarded = scripts(&single.host).replacen("{\n", "{\n    rs_guard off\n", 1);
+    single.host.write("keepalived.conf", &unguarded);
+    let mut container = Container::start(&single.host, &all);
+    single.host.wait_address("eth0", VIP, true, secs(8.0));
+    let first = container.first();
     kill(first, Signal::SIGKILL).expect("it runs");
     container.daemon.wait_exit(secs(5.0));
     assert!(single.host.has("eth0", VIP), "nobody was left to remove it");
