@@ -1,7 +1,8 @@
 //! The checkers' data file: virtual servers that run through the verdicts of the recorded case.
 
-use super::{Checked, host, moment, recorded};
+use super::{Checked, host, moment, recorded, settled, snmp};
 use keepalived_rs::lvs::{Lvs, LvsSettings};
+use keepalived_rs::model::Configuration;
 use keepalived_rs::report;
 use keepalived_rs::state::check::{CheckReport, CheckVerdict, CheckerId, Standing};
 use keepalived_rs::state::lvs::{LvsEffect, LvsSnapshot};
@@ -77,6 +78,84 @@ impl Bench {
     }
 }
 
+/// The walk was recorded without the sorry server, with which keepalived crashes.
+fn walk(config: &Configuration, bench: &Bench, suffix: &str, walked: &mut Checked) {
+    let walked_config = Arc::new(host::configuration(CASE, "snmp/node1.conf"));
+    let mut snapshot = Snapshot::initial(walked_config.clone(), moment(), &host::interfaces());
+    settled::masters(&mut snapshot, 14, 3);
+    let mut lvs = bench.snapshot(false);
+    assert_eq!(config.lvs.servers.len(), lvs.servers.len());
+    for (view, config) in lvs.servers.iter_mut().zip(&walked_config.lvs.servers) {
+        view.config = Arc::new(config.clone());
+    }
+    snapshot.lvs = Some(lvs);
+    snmp::compare(CASE, suffix, &snapshot, snmp::parts(true), SERVERS, walked);
+}
+
+/// What is not compared: counters of IPVS, and a prefix length that keepalived gives to IPv4.
+const SERVERS: &[&str] = &[
+    "1.3.6.1.4.1.9586.100.5.3.3.1.27.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.28.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.29.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.30.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.31.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.32.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.33.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.34.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.35.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.36.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.38.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.39.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.40.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.41.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.42.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.43.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.44.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.45.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.46.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.47.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.48.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.49.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.50.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.74.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.75.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.76.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.77.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.78.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.14.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.15.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.16.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.17.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.18.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.19.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.20.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.21.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.22.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.23.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.24.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.25.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.26.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.27.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.28.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.29.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.30.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.31.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.32.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.33.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.34.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.35.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.36.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.37.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.38.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.39.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.58.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.59.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.60.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.61.",
+    "1.3.6.1.4.1.9586.100.5.3.4.1.62.",
+    "1.3.6.1.4.1.9586.100.5.3.3.1.51.",
+];
+
 #[test]
 fn virtual_servers_are_dumped_as_keepalived_dumps_them() {
     let config = Arc::new(host::configuration(CASE, "node1.conf"));
@@ -115,6 +194,10 @@ fn virtual_servers_are_dumped_as_keepalived_dumps_them() {
         differences: Vec::new(),
         files: 0,
     };
+    let mut walked = Checked {
+        differences: Vec::new(),
+        files: 0,
+    };
     let mut compare = |bench: &Bench, suffix: &str, down: bool| {
         let file = format!("keepalived_check.data{suffix}");
         let ours = report::data::checkers(&whole, &bench.snapshot(down), &super::local);
@@ -122,8 +205,10 @@ fn virtual_servers_are_dumped_as_keepalived_dumps_them() {
         checked.compare(CASE, &file, &ours, &recorded(CASE, &file));
     };
     compare(&bench, "", false);
+    walk(&config, &bench, "", &mut walked);
     bench.down([Misc4, Tcp2, Udp2, GroupTcp2, Http3]);
     compare(&bench, ".servers-down", true);
+    walk(&config, &bench, ".servers-down", &mut walked);
     bench.up([Misc4, Udp2, GroupTcp2, Tcp2, Http3]);
     compare(&bench, ".servers-back", false);
     bench.lvs.configure(&config.lvs, settings, &mut Vec::new());
@@ -134,4 +219,6 @@ fn virtual_servers_are_dumped_as_keepalived_dumps_them() {
         checked.differences.join("\n")
     );
     assert_eq!(checked.files, 4);
+    assert!(walked.differences.is_empty(), "{}", walked.differences.join("\n"));
+    assert_eq!(walked.files, 6);
 }

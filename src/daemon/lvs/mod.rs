@@ -8,6 +8,7 @@ mod thread;
 use super::services::Services;
 use crate::model::Configuration;
 use crate::process::privileges::ScriptGroups;
+use crate::serve::snmp::Snmp;
 use crate::state::lvs::LvsSnapshot;
 use crate::state::track::{TrackSource, Verdict};
 use crate::state::{InstanceId, Interface, VrrpState};
@@ -31,6 +32,8 @@ pub struct Change {
     pub config: Arc<Configuration>,
     /// Who tells others and starts scripts.
     pub services: Option<Services>,
+    /// Who notifies over SNMP.
+    pub snmp: Option<Snmp>,
     /// Groups of the users that scripts run as.
     pub groups: ScriptGroups,
     /// Addresses that the instances claim, in the order in which the kernel thread reports them.

@@ -14,6 +14,7 @@ use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::Run;
 use crate::process::{self, namespace};
 use crate::report::lvs_lines;
+use crate::serve::snmp::Snmp;
 use crate::state::check::{CheckReport, CheckerId, Standing};
 use crate::state::lvs::{CheckerStart, LvsEffect, LvsSnapshot, Operation};
 use crate::state::track::{TrackSource, Verdict};
@@ -44,6 +45,7 @@ pub(super) struct Thread {
     keeper: Keeper,
     config: Arc<Configuration>,
     services: Option<Services>,
+    snmp: Option<Snmp>,
     groups: ScriptGroups,
     /// The `SSL` block, for SSL_GET.
     tls: Option<Tls>,
@@ -79,6 +81,7 @@ impl Thread {
             keeper: Keeper::default(),
             config: Arc::default(),
             services: None,
+            snmp: None,
             groups: ScriptGroups::default(),
             tls: None,
             keep: false,
@@ -175,6 +178,7 @@ impl Thread {
     async fn configure(&mut self, change: Change) {
         let before = std::mem::replace(&mut self.config, change.config);
         self.services = change.services;
+        self.snmp = change.snmp;
         self.groups = change.groups;
         self.tls = Tls::ready(self.config.lvs.ssl.as_ref());
         self.keep = change.keep;
@@ -354,6 +358,9 @@ impl Thread {
                 LvsEffect::Notify(notification) => {
                     // The table is as the script is told.
                     self.keeper.apply(std::mem::take(&mut operations));
+                    if let Some(snmp) = &self.snmp {
+                        snmp.lvs(&notification);
+                    }
                     if let Some(services) = &self.services {
                         services.notify_lvs(notification);
                     }

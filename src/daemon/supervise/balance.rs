@@ -33,6 +33,7 @@ impl Supervisor<'_> {
             lvs.configure(lvs::Change {
                 config: self.config.clone(),
                 services: self.services().cloned(),
+                snmp: self.snmp.get().cloned(),
                 groups: script_groups(&self.config),
                 vips: self
                     .running

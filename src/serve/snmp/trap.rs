@@ -123,3 +123,68 @@ fn begin(notification: Oid) -> Vec<Binding> {
 fn router(config: &Configuration) -> Binding {
     (keepalived(&[1, 2, 0]), Value::text(&config.globals.router_id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, DEFAULT_FILE, MemoryHost, ReadOptions};
+    use crate::lvs::{Lvs, LvsSettings};
+    use crate::state::lvs::LvsEffect;
+
+    /// What keepalived 2.4.3 sends: numbers of the objects below .3, in its order.
+    #[test]
+    fn servers_are_notified_with_keepalived_s_objects() {
+        let mut host = MemoryHost::default();
+        host.file(
+            DEFAULT_FILE,
+            "global_defs {\n router_id LAB\n}\nvirtual_server 192.0.2.100 80 {\n protocol TCP\n\
+             real_server 198.51.100.2 80 {\n TCP_CHECK {\n }\n}\nreal_server 198.51.100.3 80 {\n TCP_CHECK {\n }\n}\n}\n",
+        );
+        let config = config::read(&host, &ReadOptions::default()).configuration;
+        let mut servers = Lvs::default();
+        let mut effects = Vec::new();
+        let settings = LvsSettings { init_notifies: true };
+        servers.configure(&config.lvs, settings, &mut effects);
+        let told: Vec<_> = effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                LvsEffect::Notify(told) => Some(told),
+                _ => None,
+            })
+            .collect();
+        let snapshot = servers.snapshot();
+        let columns = |told: &LvsNotification| -> Vec<Vec<u32>> {
+            let bindings = lvs(&config, told, &snapshot).unwrap();
+            let below = |name: &Oid| name.get(9..).unwrap_or_default().to_vec();
+            bindings.iter().map(|(name, _)| below(name)).collect()
+        };
+        let tail = vec![vec![3, 3, 1, 21], vec![3, 3, 1, 20], vec![1, 2, 0]];
+        let identity = vec![
+            vec![3, 3, 1, 2],
+            vec![3, 3, 1, 5],
+            vec![3, 3, 1, 6],
+            vec![3, 3, 1, 7],
+            vec![3, 3, 1, 8],
+        ];
+        let real = told.iter().find(|told| told.real.is_some()).unwrap();
+        let object = vec![
+            vec![1, 0],
+            vec![3, 4, 1, 3],
+            vec![3, 4, 1, 4],
+            vec![3, 4, 1, 5],
+            vec![3, 4, 1, 6],
+        ];
+        assert_eq!(columns(real), [object, identity.clone(), tail.clone()].concat());
+        let server = told.iter().find(|told| told.real.is_none()).unwrap();
+        let quorum = vec![vec![3, 3, 1, 23], vec![3, 3, 1, 22]];
+        assert_eq!(
+            columns(server),
+            [vec![vec![1, 0]], identity, quorum, tail].concat()
+        );
+        let gone = LvsNotification {
+            server: "[192.0.2.9]:tcp:80".into(),
+            ..server.clone()
+        };
+        assert_eq!(lvs(&config, &gone, &snapshot), None);
+    }
+}
