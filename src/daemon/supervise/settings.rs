@@ -31,6 +31,8 @@ pub(super) fn effective(options: &Options, mut configuration: Configuration) -> 
     if options.snmp {
         globals.enable_snmp_vrrp = true;
         globals.enable_snmp_checker = true;
+        globals.enable_snmp_rfcv2 = true;
+        globals.enable_snmp_rfcv3 = true;
     }
     if let Some(socket) = &options.snmp_socket {
         globals.snmp_socket = Some(socket.clone());
