@@ -349,10 +349,7 @@ impl Options {
             }
             Flag::ReleaseVips => self.release_vips = true,
             Flag::KeepVips => self.keep_vips = true,
-            Flag::KeepIpvs => {
-                self.keep_ipvs = true;
-                self.not_yet("-I (--dont-release-ipvs)", "there is no IPVS part");
-            }
+            Flag::KeepIpvs => self.keep_ipvs = true,
             Flag::NoRespawn => self.no_respawn = true,
             Flag::Foreground => self.foreground = true,
             Flag::DumpConfig => self.dump_config = true,

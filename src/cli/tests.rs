@@ -63,7 +63,7 @@ fn every_option_is_taken() {
         ..Options::new(o.arguments.clone())
     };
     assert_eq!(o, expected);
-    assert_eq!(o.notes.len(), 4, "{:?}", o.notes);
+    assert_eq!(o.notes.len(), 1, "{:?}", o.notes);
 }
 
 #[test]
