@@ -264,11 +264,11 @@ fn an_insecure_script_is_told_with_its_mending_command() {
 #[test]
 fn what_comes_later_is_named_once() {
     let text = format!(
-        "virtual_server 10.0.0.1 80 {{\nsnmp_name a\nreal_server 10.0.0.2 80 {{\n}}\n}}\nvirtual_server 10.0.0.1 81 {{\nsnmp_name b\nreal_server 10.0.0.2 81 {{\n}}\n}}\n{}",
+        "global_defs {{\nlvs_netlink_monitor_rcv_bufs 100000\nlvs_netlink_monitor_rcv_bufs 200000\n}}\n{}",
         instance(VIP)
     );
     assert_eq!(
         test(&text).not_yet(),
-        ["snmp_name a and 1 more: not yet acted on"]
+        ["lvs_netlink_monitor_rcv_bufs 100000 and 1 more: not yet acted on"]
     );
 }
