@@ -23,7 +23,7 @@ pub struct Host {
 impl Host {
     /// Starts the process of a host.
     pub fn start(name: &str, address: &str, daemon: &Path, work: &Scratch) -> Result<Host, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new("/proc/self/exe")
             .arg(lab::HOST_ARGUMENT)
             .args([name, address])
             .arg(daemon)
