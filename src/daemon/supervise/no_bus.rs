@@ -4,7 +4,8 @@ use super::Supervisor;
 use crate::state::notify::Notification;
 
 /// Nothing.
-pub(super) type Bus = ();
+#[derive(Clone, Default)]
+pub(super) struct Bus {}
 
 pub(super) fn notify(_: &Bus, _: &Notification) {}
 
