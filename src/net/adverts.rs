@@ -4,6 +4,7 @@
 //! They are opened on the kernel thread, because joining a group and leaving it (which closing does) take
 //! the kernel's rtnl lock; the VRRP thread receives and sends, and nothing there allocates or blocks.
 
+use super::drain::{Drained, drain};
 use crate::model::route::Family;
 use crate::sys::datagram::{Arrived, Destination, Outgoing, ReceiveRing, SendRing};
 use crate::sys::{clock, option};
@@ -85,15 +86,6 @@ impl From<Packet<'_>> for Received {
     }
 }
 
-/// What [`AdvertSockets::receive`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drained {
-    /// Datagrams taken.
-    pub packets: usize,
-    /// Nothing is left (as of that moment); otherwise the limit was reached.
-    pub empty: bool,
-}
-
 /// Buffers of a thread for all its advert sockets.
 #[derive(Debug)]
 pub struct Buffers {
@@ -169,28 +161,19 @@ impl AdvertSockets {
         most: usize,
         mut each: impl FnMut(Packet<'_>),
     ) -> io::Result<Drained> {
-        let mut packets = 0;
-        while packets < most {
-            let asked = buffers.receive.slots().min(most - packets);
-            let mut clocks = None;
-            let (spec, last_empty) = (&self.spec, self.last_empty);
-            let count = buffers.receive.receive(&self.receive, asked, |arrived| {
-                let (mono, real) = *clocks.get_or_insert_with(|| (clock::monotonic(), clock::realtime()));
-                let arrival = arrival(mono, real, arrived.stamp, last_empty);
-                if let Some(packet) = dissect(spec, &arrived, arrival) {
-                    each(packet);
-                }
-            })?;
-            packets += count;
-            if count < asked {
-                self.last_empty = clocks.map_or_else(clock::monotonic, |(mono, _)| mono);
-                return Ok(Drained { packets, empty: true });
+        let spec = &self.spec;
+        let take = |arrived: &Arrived<'_>, arrival| {
+            if let Some(packet) = dissect(spec, arrived, arrival) {
+                each(packet);
             }
-        }
-        Ok(Drained {
-            packets,
-            empty: false,
-        })
+        };
+        drain(
+            &mut buffers.receive,
+            &self.receive,
+            most,
+            &mut self.last_empty,
+            take,
+        )
     }
 
     /// Sends them all, as few calls as possible, never waiting. One that the kernel refuses is reported with
@@ -245,13 +228,6 @@ impl AsFd for AdvertSockets {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.receive.as_fd()
     }
-}
-
-/// Moment of arrival on the monotonic clock. The stamp is on the wall clock, which may have been set
-/// meanwhile: the age is at least nothing, and at most the time since the socket was last empty.
-pub(super) fn arrival(mono: u64, real: u64, stamp: Option<u64>, last_empty: u64) -> u64 {
-    let age = stamp.map_or(0, |stamp| real.saturating_sub(stamp));
-    mono - age.min(mono.saturating_sub(last_empty)).min(mono)
 }
 
 fn dissect<'a>(spec: &SocketSpec, arrived: &Arrived<'a>, arrival: u64) -> Option<Packet<'a>> {
@@ -430,16 +406,6 @@ pub(super) fn scope(address: Ipv6Addr, index: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_age_of_a_packet_is_never_more_than_the_time_since_the_last_look() {
-        assert_eq!(arrival(1_000, 5_000, Some(4_900), 0), 900);
-        assert_eq!(arrival(1_000, 5_000, Some(4_900), 950), 950);
-        // The wall clock was set back, set forward; no stamp.
-        assert_eq!(arrival(1_000, 3_000, Some(4_900), 0), 1_000);
-        assert_eq!(arrival(1_000, 900_000, Some(4_900), 990), 990);
-        assert_eq!(arrival(1_000, 5_000, None, 0), 1_000);
-    }
 
     #[test]
     fn the_identification_is_put_in_without_touching_the_packet() {

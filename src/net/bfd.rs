@@ -3,9 +3,10 @@
 //! What listens lets through what a neighbour has sent, and nothing else: the kernel drops the rest before it takes
 //! room in the socket's buffer. None of the calls here waits, or takes the kernel's rtnl lock.
 
-use super::adverts::{Drained, arrival, scope};
+use super::adverts::scope;
+use super::drain::{Drained, drain};
 use crate::model::route::Family;
-use crate::sys::datagram::ReceiveRing;
+use crate::sys::datagram::{Arrived, ReceiveRing};
 use crate::sys::{clock, option};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -112,33 +113,18 @@ impl Listener {
         most: usize,
         mut each: impl FnMut(Packet<'_>),
     ) -> io::Result<Drained> {
-        let mut packets = 0;
-        while packets < most {
-            let asked = ring.slots().min(most - packets);
-            let mut clocks = None;
-            let last_empty = self.last_empty;
-            let count = ring.receive(&self.socket, asked, |arrived| {
-                let (mono, real) = *clocks.get_or_insert_with(|| (clock::monotonic(), clock::realtime()));
-                if let Some(source) = arrived.source {
-                    each(Packet {
-                        source,
-                        destination: arrived.destination,
-                        ttl: arrived.ttl,
-                        message: arrived.data,
-                        arrival: arrival(mono, real, arrived.stamp, last_empty),
-                    });
-                }
-            })?;
-            packets += count;
-            if count < asked {
-                self.last_empty = clocks.map_or_else(clock::monotonic, |(mono, _)| mono);
-                return Ok(Drained { packets, empty: true });
+        let take = |arrived: &Arrived<'_>, arrival| {
+            if let Some(source) = arrived.source {
+                each(Packet {
+                    source,
+                    destination: arrived.destination,
+                    ttl: arrived.ttl,
+                    message: arrived.data,
+                    arrival,
+                });
             }
-        }
-        Ok(Drained {
-            packets,
-            empty: false,
-        })
+        };
+        drain(ring, &self.socket, most, &mut self.last_empty, take)
     }
 }
 

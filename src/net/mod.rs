@@ -8,6 +8,7 @@ pub mod bfd;
 pub mod carrier;
 pub mod channel;
 pub mod desired;
+pub mod drain;
 pub mod firewall;
 pub mod ipvs;
 pub mod links;

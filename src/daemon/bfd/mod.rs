@@ -6,22 +6,24 @@
 use super::dumps::unguessable;
 use crate::bfd::{Effect, Event, Session, Timer};
 use crate::model::bfd::BfdInstance;
-use crate::model::route::Family;
-use crate::net::bfd::{Admitted, ListenSpec, Listener, Sender};
+use crate::net::bfd::{ListenSpec, Listener, Sender};
 use crate::report::bfd as lines;
 use crate::state::bfd::{BfdNotice, BfdVerdict, SessionSnapshot};
 use crate::state::{Interface, Now};
 use crate::sys::clock;
 use crate::sys::datagram::ReceiveRing;
-use crate::wire::bfd::{PORT_MULTIHOP, PORT_SINGLE_HOP, Repr};
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use crate::wire::bfd::Repr;
+use nix::sys::epoll::Epoll;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+
+mod sockets;
+
+use sockets::{least_hops, listen_spec, number, ttl};
 
 /// Datagrams taken from one socket before the adverts and the timer have their turn.
 const AT_ONCE: usize = 64;
@@ -286,103 +288,6 @@ impl Bfd {
         self.effects = self.carry_out(id, effects);
     }
 
-    /// Opens what is missing, and tries again later what could not be opened.
-    fn open(&mut self, now: Now, world: &World<'_>) {
-        let mut missing = false;
-        for (spec, listening) in &mut self.listening {
-            if listening.listener.is_some() {
-                continue;
-            }
-            let result = Listener::open(*spec).and_then(|listener| {
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, world.key + number(*spec));
-                world.epoll.add(&listener, event)?;
-                Ok(listener)
-            });
-            match result {
-                Ok(listener) => {
-                    listening.listener = Some(listener);
-                    self.readmit = true;
-                }
-                Err(error) => {
-                    if self.retry.is_none() {
-                        tracing::error!(
-                            target: "bfd",
-                            "Unable to open listening socket: UDP port {}: {error}{}",
-                            spec.port,
-                            advice(&error)
-                        );
-                    }
-                    missing = true;
-                }
-            }
-        }
-        // Before anything is sent: answers come at once.
-        if std::mem::take(&mut self.readmit) {
-            self.admit();
-        }
-        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for id in ids {
-            let Some(entry) = self.sessions.get_mut(&id).filter(|e| e.sender.is_none()) else {
-                continue;
-            };
-            match open_sender(entry.session.config(), world) {
-                Ok(sender) => {
-                    entry.sender = Some(sender);
-                    entry.said.no_socket = false;
-                    self.handle(id, now, Event::Enable);
-                }
-                Err(error) => {
-                    missing = true;
-                    say_no_socket(entry, &error);
-                }
-            }
-        }
-        self.retry = missing.then(|| now.mono.saturating_add(RETRY));
-    }
-
-    /// Tells the kernel from whom packets are taken. While a session is up, those with too few hops left do not
-    /// reach it; before that they do, so that it can be said that they were refused.
-    fn admit(&mut self) {
-        for (spec, listening) in &mut self.listening {
-            let Some(listener) = &mut listening.listener else {
-                continue;
-            };
-            let of_socket = self.sessions.values().filter(|e| e.listen == *spec);
-            let admitted = of_socket.map(|entry| Admitted {
-                source: entry.session.config().neighbor,
-                hops: if entry.session.is_up() {
-                    least_hops(entry.session.config())
-                } else {
-                    0
-                },
-            });
-            if let Err(error) = listener.admit(admitted.collect()) {
-                tracing::warn!(target: "bfd", "packets cannot be filtered: {error}");
-            }
-        }
-    }
-
-    fn drain(&mut self, spec: ListenSpec, most: usize, now: Now) {
-        let Some(listening) = self.listening.get_mut(&spec) else {
-            return;
-        };
-        let Some(mut listener) = listening.listener.take() else {
-            return;
-        };
-        let mut ring = self.ring.take().unwrap_or_else(|| ReceiveRing::new(32, LONGEST));
-        let result = listener.receive(&mut ring, most, |packet| {
-            let message = Repr::parse(packet.message);
-            self.packet(spec, &packet, message, now);
-        });
-        if let Err(error) = result {
-            tracing::debug!(target: "bfd", "cannot receive on UDP port {}: {error}", spec.port);
-        }
-        self.ring = Some(ring);
-        if let Some(listening) = self.listening.get_mut(&spec) {
-            listening.listener = Some(listener);
-        }
-    }
-
     fn packet(
         &mut self,
         spec: ListenSpec,
@@ -531,30 +436,6 @@ impl Bfd {
     }
 }
 
-fn open_sender(config: &BfdInstance, world: &World<'_>) -> std::io::Result<Sender> {
-    Sender::open(
-        config.source,
-        config.neighbor,
-        interface_of(config, world.interfaces),
-        listen_spec(config).port,
-        ttl(config),
-        unguessable,
-    )
-}
-
-fn say_no_socket(entry: &mut Entry, error: &std::io::Error) {
-    if std::mem::replace(&mut entry.said.no_socket, true) {
-        return;
-    }
-    let name = &entry.name;
-    tracing::error!(target: "bfd", "({name}) Unable to open output socket, disabling instance");
-    let source = match (error.raw_os_error(), entry.session.config().source) {
-        (Some(libc::EADDRNOTAVAIL), Some(source)) => format!(": {source} is no address of this host"),
-        _ => String::new(),
-    };
-    tracing::error!(target: "bfd", "({name}) {error}{source}; it is tried again every second");
-}
-
 fn send(entry: &mut Entry, packet: &Repr) {
     let Some(sender) = &entry.sender else {
         return;
@@ -573,11 +454,6 @@ fn send(entry: &mut Entry, packet: &Repr) {
     }
 }
 
-/// Number by which a listening socket is known to epoll.
-fn number(spec: ListenSpec) -> u64 {
-    u64::from(spec.family == Family::Inet6) + 2 * u64::from(spec.port == PORT_MULTIHOP)
-}
-
 /// Whether a session of the old configuration goes on as one of the new.
 fn continues(old: &BfdInstance, new: &BfdInstance) -> bool {
     old.name == new.name
@@ -586,122 +462,5 @@ fn continues(old: &BfdInstance, new: &BfdInstance) -> bool {
         && old.multihop == new.multihop
 }
 
-fn listen_spec(config: &BfdInstance) -> ListenSpec {
-    ListenSpec {
-        family: match config.neighbor {
-            IpAddr::V4(_) => Family::Inet,
-            IpAddr::V6(_) => Family::Inet6,
-        },
-        port: if config.multihop {
-            PORT_MULTIHOP
-        } else {
-            PORT_SINGLE_HOP
-        },
-    }
-}
-
-/// What it sends with. keepalived's default for IPv6 is 64, which no other implementation takes over one hop
-/// (RFC 5881 5).
-fn ttl(config: &BfdInstance) -> u8 {
-    config.ttl.unwrap_or(255)
-}
-
-/// What it takes.
-fn least_hops(config: &BfdInstance) -> u8 {
-    let default = if config.neighbor.is_ipv4() { 255 } else { 64 };
-    match u8::try_from(config.max_hops) {
-        Ok(hops) => config.ttl.unwrap_or(default).saturating_sub(hops),
-        Err(_) => 0,
-    }
-}
-
-/// The interface of link-local addresses: the one that has the source address.
-fn interface_of(config: &BfdInstance, interfaces: &BTreeMap<String, Arc<Interface>>) -> u32 {
-    let Some(source) = config.source else { return 0 };
-    let has = |i: &&Arc<Interface>| i.addresses.iter().any(|a| a.address == source);
-    interfaces.values().find(has).map_or(0, |i| i.index)
-}
-
-fn advice(error: &std::io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => " (another BFD daemon runs here); it is tried again every second",
-        _ => "; it is tried again every second",
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::sys::epoll::EpollCreateFlags;
-
-    fn session(name: &str, neighbor: &str, checker: bool) -> Arc<BfdInstance> {
-        Arc::new(BfdInstance {
-            name: name.into(),
-            source: None,
-            neighbor: neighbor.parse().unwrap(),
-            min_rx: Duration::from_millis(10),
-            min_tx: Duration::from_millis(10),
-            idle_tx: Duration::from_secs(1),
-            multiplier: 5,
-            // It sends nothing.
-            passive: true,
-            ttl: None,
-            max_hops: 0,
-            multihop: true,
-            weight: 0,
-            reverse: false,
-            vrrp: !checker,
-            checker,
-        })
-    }
-
-    #[test]
-    fn watchers_hear_how_it_is_and_what_comes_of_it() {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
-        let world = World {
-            epoll: &epoll,
-            key: 0,
-            interfaces: &BTreeMap::new(),
-        };
-        let now = clock::now();
-        let mut bfd = Bfd::default();
-        let first = vec![session("a", "127.0.0.2", true), session("b", "127.0.0.3", false)];
-        bfd.obey(Order::Configure(first.clone()), now, &world);
-        let verdicts: Vec<_> = bfd.take_verdicts().into_iter().map(|v| (v.name, v.up)).collect();
-        assert_eq!(verdicts, [("b".into(), false)]);
-
-        let (watcher, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        bfd.obey(Order::Watch(watcher), now, &world);
-        let mut next = || heard.try_recv().ok().map(|v: BfdVerdict| (v.name, v.up));
-        assert_eq!((next(), next()), (Some(("a".into(), false)), None));
-
-        // Sessions that stay say nothing; another neighbour is another session.
-        bfd.obey(Order::Configure(first), now, &world);
-        assert_eq!(next(), None);
-        let second = vec![session("a", "127.0.0.9", true), session("c", "127.0.0.4", true)];
-        bfd.obey(Order::Configure(second), now, &world);
-        assert_eq!(next(), Some(("a".into(), false)));
-        assert_eq!((next(), next()), (Some(("c".into(), false)), None));
-        let removed: Vec<String> = bfd.take_removed().iter().map(ToString::to_string).collect();
-        assert_eq!(removed, ["a", "b"]);
-    }
-
-    #[test]
-    fn what_is_accepted_and_what_is_sent() {
-        let with = |neighbor: &str, ttl, max_hops| BfdInstance {
-            ttl,
-            max_hops,
-            ..(*session("a", neighbor, true)).clone()
-        };
-        for (config, sends, takes) in [
-            (with("192.0.2.1", None, 0), 255, 255),
-            (with("192.0.2.1", Some(200), 2), 200, 198),
-            (with("192.0.2.1", None, -1), 255, 0),
-            (with("192.0.2.1", None, 255), 255, 0),
-            (with("2001:db8::1", None, 0), 255, 64),
-            (with("2001:db8::1", Some(255), 0), 255, 255),
-        ] {
-            assert_eq!((ttl(&config), least_hops(&config)), (sends, takes), "{config:?}");
-        }
-    }
-}
+mod tests;
