@@ -89,6 +89,15 @@ fn servers_below_the_quorum_leave_for_the_sorry_server_and_stay_without_one() {
 }
 
 #[test]
+fn a_start_below_the_quorum_has_none() {
+    // The second server counts only when its check has succeeded.
+    let start = |lines: &str| Bench::start(&server(lines, &[CHECKED, "TCP_CHECK {\nalpha\n}"])).1;
+    let gained = |said: &[String]| said.iter().any(|line| line.starts_with("Gained quorum"));
+    assert!(gained(&start("")));
+    assert!(!gained(&start("quorum 2")));
+}
+
+#[test]
 fn the_quorum_counts_weights_and_has_hysteresis() {
     let reals = ["weight 2\nTCP_CHECK {\n}", "weight 2\nTCP_CHECK {\n}", CHECKED];
     let (mut bench, said) = Bench::start(&server("alpha\nquorum 3\nhysteresis 1", &reals));

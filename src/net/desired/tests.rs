@@ -139,6 +139,23 @@ fn stale_epochs_change_nothing() {
 }
 
 #[test]
+fn only_changed_lists_are_reported_at_a_reload() {
+    let mut desired = started(vec![instance(1, 0..3), instance(2, 10..12)]);
+    let mut out = Vec::new();
+    desired.claim(InstanceId(1), 1, 5, &mut out);
+    desired.claim(InstanceId(2), 1, 5, &mut out);
+    work(&mut desired, 64, 0);
+    out.clear();
+    let lists = vec![instance(1, 0..2), instance(2, 10..12)];
+    desired.configure(lists, false, &table(), &mut out);
+    let out: Vec<_> = out
+        .into_iter()
+        .filter_map(|outcome| desired.complete(outcome))
+        .collect();
+    assert_eq!(applied(&out), [(1, 1, 2)]);
+}
+
+#[test]
 fn a_reload_announces_once_whenever_the_claim_that_follows_comes() {
     for slices_before in [0, 1, 8] {
         let mut desired = started(vec![instance(1, 0..4)]);
