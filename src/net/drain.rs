@@ -5,7 +5,7 @@ use crate::sys::datagram::{Arrived, ReceiveRing};
 use std::io;
 use std::os::fd::AsFd;
 
-/// What [`drain`] did.
+/// What was taken from a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// Datagrams taken.
