@@ -2,18 +2,20 @@
 //! for a few seconds, and then writes the one line about it.
 
 use super::links::Seen;
-use crate::model;
 use crate::model::route::Family;
 use crate::net::neighbours::{self, Neighbour};
 use crate::net::overheard::{self, Overheard};
-use crate::report::lines;
+use crate::report::company::write_mac;
+use crate::report::{self, lines};
 use crate::state::company::{Conflict, Unheard};
 use crate::state::interface::IFF_RUNNING;
 use crate::state::notice::{Notice, What};
+use crate::state::snapshot::InstanceSnapshot;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Threads that look at the same time. What comes beyond is told without a look.
@@ -23,11 +25,68 @@ const LONGEST: Duration = Duration::from_secs(4);
 /// Unicast peers and other virtual routers that are named.
 const NAMED: usize = 4;
 
+/// Instances, and others of each, about which something found is remembered.
+const REMEMBERED: usize = 4096;
+const MACS: usize = 16;
+
+/// What was found, for dumps.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings(Arc<Mutex<BTreeMap<Arc<str>, Found>>>);
+
+#[derive(Debug, Default)]
+struct Found {
+    macs: BTreeMap<IpAddr, [u8; 6]>,
+    /// Why nobody was heard.
+    causes: Vec<String>,
+}
+
+impl Findings {
+    /// Puts what was found into a snapshot.
+    pub(super) fn put(&self, instances: &mut [InstanceSnapshot]) {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for instance in instances {
+            let Some(found) = all.get(instance.config.name.as_str()) else {
+                continue;
+            };
+            for conflict in &mut instance.company.conflicts {
+                conflict.mac = found.macs.get(&conflict.peer).copied();
+            }
+            if let Some(unheard) = &mut instance.company.unheard {
+                unheard.causes.clone_from(&found.causes);
+            }
+        }
+    }
+
+    fn causes(&self, notice: &Notice, causes: Vec<String>) {
+        self.change(notice, |found| found.causes.extend(causes));
+    }
+
+    fn mac(&self, notice: &Notice, peer: IpAddr, mac: Option<[u8; 6]>) {
+        self.change(notice, |found| {
+            if found.macs.len() >= MACS {
+                found.macs.clear();
+            }
+            found.macs.extend(mac.map(|mac| (peer, mac)));
+        });
+    }
+
+    fn change(&self, notice: &Notice, change: impl FnOnce(&mut Found)) {
+        let Some(name) = &notice.instance else { return };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < REMEMBERED || all.contains_key(name) {
+            change(all.entry(name.clone()).or_default());
+        }
+    }
+}
+
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
 /// Looks, and logs the notice with what was found.
-pub(super) fn look(notice: Notice, interfaces: Vec<Seen>) {
+pub(super) fn look(notice: Notice, interfaces: Vec<Seen>, findings: Findings) {
     let at_once = |notice: &Notice| lines::log(notice);
+    if let What::Unheard(unheard) = &notice.what {
+        findings.causes(&notice, report::company::unheard_causes(unheard));
+    }
     if LOOKING.fetch_add(1, Ordering::Relaxed) >= MOST {
         LOOKING.fetch_sub(1, Ordering::Relaxed);
         return at_once(&notice);
@@ -35,8 +94,17 @@ pub(super) fn look(notice: Notice, interfaces: Vec<Seen>) {
     let copy = notice.clone();
     let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
         let found = match (&notice.what, notice.peer) {
-            (What::Conflict(conflict), Some(peer)) => of_conflict(conflict, peer),
-            (What::Unheard(unheard), _) => of_unheard(unheard, &interfaces),
+            (What::Conflict(conflict), Some(peer)) => {
+                let mac = of_conflict(conflict, peer);
+                findings.mac(&notice, peer, mac);
+                let said = mac.map(|mac| format!("its MAC address is {}", write_mac(mac)));
+                said.into_iter().collect()
+            }
+            (What::Unheard(unheard), _) => {
+                let found = of_unheard(unheard, &interfaces);
+                findings.causes(&notice, found.clone());
+                found
+            }
             _ => Vec::new(),
         };
         let more: String = found.iter().map(|text| format!("; {text}")).collect();
@@ -50,7 +118,7 @@ pub(super) fn look(notice: Notice, interfaces: Vec<Seen>) {
 }
 
 /// The other's MAC address.
-fn of_conflict(conflict: &Conflict, peer: IpAddr) -> Vec<String> {
+fn of_conflict(conflict: &Conflict, peer: IpAddr) -> Option<[u8; 6]> {
     let mut mac = None;
     let time = (conflict.config.advert_interval * 2).min(LONGEST);
     let ipv6 = conflict.config.family == Family::Inet6;
@@ -65,9 +133,7 @@ fn of_conflict(conflict: &Conflict, peer: IpAddr) -> Vec<String> {
     {
         mac = Some(known);
     }
-    mac.map(|mac| format!("its MAC address is {}", write_mac(mac)))
-        .into_iter()
-        .collect()
+    mac
 }
 
 /// The likely causes, each tested now.
@@ -133,11 +199,13 @@ fn of_unheard(unheard: &Unheard, interfaces: &[Seen]) -> Vec<String> {
                 others.join(", ")
             ));
         }
-        if config.unicast {
-            found.extend(silent_peers(config));
-        }
     }
-    if found.is_empty() && unheard.refused.is_empty() && unheard.send_failure.is_none() {
+    if config.unicast {
+        found.extend(silent_peers(unheard));
+    }
+    let known =
+        !unheard.refused.is_empty() || !unheard.unreachable.is_empty() || unheard.send_failure.is_some();
+    if found.is_empty() && !known {
         found.push(format!(
             "no advert arrives on {name}, and nothing is wrong on this host: either there is no other router \
              yet, or something between the two drops IP protocol 112{}",
@@ -148,8 +216,10 @@ fn of_unheard(unheard: &Unheard, interfaces: &[Seen]) -> Vec<String> {
 }
 
 /// Unicast peers that are not there, as the kernel has found when it sent to them.
-fn silent_peers(config: &model::Instance) -> Vec<String> {
-    let peers = config.peers.iter().map(|peer| peer.address).take(64);
+fn silent_peers(unheard: &Unheard) -> Vec<String> {
+    let told = |peer: &IpAddr| unheard.unreachable.iter().any(|(known, _)| known == peer);
+    let peers = unheard.config.peers.iter().map(|peer| peer.address);
+    let peers = peers.filter(|peer| !told(peer)).take(64);
     let silent = peers.filter(|peer| matches!(neighbours::find(*peer), Ok(Some(Neighbour::Silent))));
     let silent: Vec<String> = silent.take(NAMED).map(|peer| peer.to_string()).collect();
     if silent.is_empty() {
@@ -179,9 +249,4 @@ fn counter(path: &str, group: &str, name: &str) -> u64 {
     let place = names.split_ascii_whitespace().position(|word| word == name);
     let number = place.and_then(|place| numbers.split_ascii_whitespace().nth(place));
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-fn write_mac(mac: [u8; 6]) -> String {
-    let octets: Vec<String> = mac.iter().map(|octet| format!("{octet:02x}")).collect();
-    octets.join(":")
 }

@@ -116,7 +116,7 @@ impl Dumps {
         if snapshot.instances.is_empty() {
             return;
         }
-        let text = report::json(snapshot, snapshot.config.globals.json_version);
+        let text = report::json_with_ours(snapshot, snapshot.config.globals.json_version);
         self.put(snapshot, &self.directory.join("keepalived.json"), &text);
     }
 

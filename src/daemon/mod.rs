@@ -11,6 +11,7 @@ pub mod dumps;
 mod group_task;
 pub mod guard;
 pub mod host;
+mod icmp;
 pub mod kernel;
 pub mod late;
 pub mod links;

@@ -6,9 +6,10 @@ use crate::model::globals::NotifyFifo;
 use crate::model::{Command, Configuration, Identity, NotifyScript};
 use crate::notify::fifo::Fifos;
 use crate::notify::mail::{self, Mailer};
-use crate::notify::script::Notifier;
+use crate::notify::script::{Notifier, NotifyHistories};
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Launched, Run, Spawner};
+use crate::state::history::NotifyHistory;
 use crate::state::lvs::{LvsMail, LvsNotification};
 use crate::state::notify::Notification;
 use crate::state::snapshot::{FileSnapshot, ProcessSnapshot, ScriptSnapshot};
@@ -37,6 +38,7 @@ pub struct Services {
     scripts: ScriptStates,
     files: FileStates,
     processes: ProcessStates,
+    notified: NotifyHistories,
     spawner: Spawner,
 }
 
@@ -84,6 +86,7 @@ impl Services {
         };
         let (scripts, files) = (thread.tracker.states(), thread.files.states());
         let processes = thread.processes.states();
+        let notified = thread.notifier.histories();
         let spawner = thread.spawner.clone();
         std::thread::Builder::new()
             .name("services".to_owned())
@@ -93,6 +96,7 @@ impl Services {
             scripts,
             files,
             processes,
+            notified,
             spawner,
         })
     }
@@ -135,6 +139,11 @@ impl Services {
     /// Tracked scripts as they are now.
     pub fn scripts(&self) -> Vec<ScriptSnapshot> {
         self.scripts.snapshot()
+    }
+
+    /// What came of notify scripts so far.
+    pub fn notified(&self) -> Vec<NotifyHistory> {
+        self.notified.snapshot()
     }
 
     /// Tracked files as they are now.

@@ -1,6 +1,7 @@
 //! Which advert sockets there must be, and who uses which. The kernel thread opens and closes them; the VRRP
 //! thread is told of an interface only when the sockets on it are there.
 
+use super::icmp::{Listening, listen};
 use super::kernel::{KernelHandle, Opened};
 use super::links::{Links, Seen};
 use super::port::{Command, Handle, SocketId};
@@ -9,6 +10,7 @@ use crate::model::globals::{Globals, RxBufferPolicy};
 use crate::model::route::Family;
 use crate::model::vrrp::{Authentication, Version};
 use crate::net::adverts::{Cast, SocketSpec};
+use crate::net::icmp_errors::IcmpError;
 use crate::state::kernel::Made;
 use crate::state::snapshot::SocketSnapshot;
 use crate::state::{InstanceId, Interface};
@@ -37,6 +39,8 @@ struct Known {
     id: SocketId,
     fds: Option<(i32, i32)>,
     buffer: u32,
+    /// Hears of ICMP errors, until it is dropped.
+    errors: Option<Listening>,
 }
 
 #[derive(Default)]
@@ -63,12 +67,15 @@ pub struct Sockets {
     state: Arc<Mutex<State>>,
     port: Handle,
     kernel: Arc<std::sync::OnceLock<KernelHandle>>,
+    /// Where ICMP errors are waited for.
+    runtime: tokio::runtime::Handle,
 }
 
 impl Sockets {
-    /// None yet.
+    /// None yet. ICMP errors are waited for on the runtime of the caller.
     pub fn new(port: Handle) -> Sockets {
         Sockets {
+            runtime: tokio::runtime::Handle::current(),
             state: Arc::default(),
             port,
             kernel: Arc::default(),
@@ -155,6 +162,20 @@ impl Sockets {
     /// A virtual interface of an instance is there.
     pub fn virtual_link(&self, name: String, instance: &str, ipvlan: bool, made: Made) {
         self.lock().links.virtual_link(name, instance, ipvlan, made);
+    }
+
+    /// An ICMP error about an advert on these sockets.
+    fn unreachable(&self, socket: SocketId, said: IcmpError) {
+        let state = self.lock();
+        for (instance, wanted) in &state.wanted {
+            if wanted.vrid == said.vrid && state.attached.get(instance) == Some(&socket) {
+                self.port.send(Command::Event(Event::Unreachable {
+                    instance: *instance,
+                    peer: said.peer,
+                    error: said.error,
+                }));
+            }
+        }
     }
 
     /// An interface is gone.
@@ -249,6 +270,7 @@ impl Sockets {
                 id,
                 fds: None,
                 buffer,
+                errors: None,
             };
             state.sockets.insert(spec.clone(), known);
             missing.push((spec, buffer));
@@ -300,6 +322,8 @@ impl Sockets {
                     }
                     let id = known.id;
                     self.port.send(Command::Open(id, Box::new(sockets)));
+                    let this = self.clone();
+                    known.errors = listen(&self.runtime, &spec, move |error| this.unreachable(id, error));
                 }
                 Err(error) => {
                     tracing::error!(

@@ -311,7 +311,7 @@ fn prepare<'a>(spec: &SocketSpec, datagram: &'a Datagram, identification: &'stat
 }
 
 fn open_receive(spec: &SocketSpec) -> io::Result<Socket> {
-    let socket = open_raw(spec)?;
+    let socket = open_on_interface(spec)?;
     option::set_int(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
     if spec.family == Family::Inet6 {
         option::set_int(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
@@ -339,16 +339,19 @@ fn open_receive(spec: &SocketSpec) -> io::Result<Socket> {
             source
         }
     };
-    let address = match address {
-        IpAddr::V4(v4) => SockAddr::from(SocketAddr::from((v4, 0))),
-        IpAddr::V6(v6) => SockAddr::from(SocketAddrV6::new(v6, 0, 0, scope(v6, spec.index))),
-    };
-    socket.bind(&address)?;
+    socket.bind(&bind_address(address, spec.index))?;
     Ok(socket)
 }
 
+pub(super) fn bind_address(address: IpAddr, index: u32) -> SockAddr {
+    match address {
+        IpAddr::V4(v4) => SockAddr::from(SocketAddr::from((v4, 0))),
+        IpAddr::V6(v6) => SockAddr::from(SocketAddrV6::new(v6, 0, 0, scope(v6, index))),
+    }
+}
+
 fn open_send(spec: &SocketSpec) -> io::Result<Socket> {
-    let socket = open_raw(spec)?;
+    let socket = open_on_interface(spec)?;
     match spec.family {
         Family::Inet => {
             option::set_int(&socket, libc::IPPROTO_IP, libc::IP_HDRINCL, 1)?;
@@ -379,7 +382,16 @@ fn open_send(spec: &SocketSpec) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn open_raw(spec: &SocketSpec) -> io::Result<Socket> {
+fn open_on_interface(spec: &SocketSpec) -> io::Result<Socket> {
+    let socket = open_raw(spec)?;
+    if !spec.interface.is_empty() {
+        socket.bind_device(Some(spec.interface.as_bytes()))?;
+    }
+    Ok(socket)
+}
+
+/// A raw socket of the protocol, on every interface.
+pub(super) fn open_raw(spec: &SocketSpec) -> io::Result<Socket> {
     let domain = match spec.family {
         Family::Inet => Domain::IPV4,
         Family::Inet6 => Domain::IPV6,
@@ -387,9 +399,6 @@ fn open_raw(spec: &SocketSpec) -> io::Result<Socket> {
     let protocol = if spec.ah { AH } else { VRRP };
     let kind = Type::RAW.cloexec().nonblocking();
     let socket = Socket::new(domain, kind, Some(Protocol::from(i32::from(protocol))))?;
-    if !spec.interface.is_empty() {
-        socket.bind_device(Some(spec.interface.as_bytes()))?;
-    }
     if spec.family == Family::Inet6 && !spec.ah {
         option::set_int(&socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
     }

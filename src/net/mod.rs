@@ -10,6 +10,7 @@ pub mod channel;
 pub mod desired;
 pub mod drain;
 pub mod firewall;
+pub mod icmp_errors;
 pub mod ipvs;
 pub mod links;
 pub mod local_igmp;

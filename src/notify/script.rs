@@ -5,14 +5,15 @@
 
 use crate::model::{Command, NotifyScript};
 use crate::process::privileges::ScriptGroups;
-use crate::process::spawner::{Ended, Run, Running, Spawner};
+use crate::process::spawner::{Ended, Outcome, Run, Running, Spawner};
 use crate::state::VrrpState;
+use crate::state::history::{NotifyHistory, ScriptHistory};
 use crate::state::lvs::LvsNotification;
 use crate::state::notify::{Notification, NotifyKind, Subject};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -26,6 +27,47 @@ const GRACE_AT_STOP: Duration = Duration::from_millis(500);
 /// Changes of one subject that wait at most.
 const QUEUE: usize = 256;
 
+/// Scripts whose runs are remembered; beyond, the one that ran longest ago is forgotten.
+const REMEMBERED: usize = 4096;
+
+/// What came of notify scripts, for any thread.
+#[derive(Debug, Clone, Default)]
+pub struct NotifyHistories(Arc<Mutex<BTreeMap<Key, ScriptHistory>>>);
+
+/// Subject, occasion, program.
+type Key = (Subject, &'static str, String);
+
+impl NotifyHistories {
+    /// As they are now, by subject and occasion.
+    pub fn snapshot(&self) -> Vec<NotifyHistory> {
+        let all = self.lock();
+        let one = |((subject, what, program), history): (&Key, &ScriptHistory)| NotifyHistory {
+            subject: subject.clone(),
+            what,
+            program: program.clone(),
+            history: history.clone(),
+        };
+        all.iter().map(one).collect()
+    }
+
+    fn record(&self, key: Key, outcome: &Outcome, (started, since): (SystemTime, Instant)) {
+        let mut all = self.lock();
+        if all.len() >= REMEMBERED && !all.contains_key(&key) {
+            let last = |history: &ScriptHistory| history.last.back().map(|run| run.started);
+            let oldest = all.iter().min_by_key(|(_, history)| last(history));
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                all.remove(&oldest);
+            }
+        }
+        let run = outcome.run(started, since.elapsed());
+        all.entry(key).or_default().record(run);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, ScriptHistory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Starts notify scripts. Lives on the services thread.
 pub struct Notifier {
     spawner: Spawner,
@@ -35,6 +77,7 @@ pub struct Notifier {
     /// Notifications that are not finished.
     open: Arc<AtomicUsize>,
     closed: Arc<tokio::sync::Notify>,
+    histories: NotifyHistories,
 }
 
 struct Queue {
@@ -78,7 +121,13 @@ impl Notifier {
             stopping: watch::channel(false).0,
             open: Arc::default(),
             closed: Arc::default(),
+            histories: NotifyHistories::default(),
         }
+    }
+
+    /// What came of scripts, for dumps.
+    pub fn histories(&self) -> NotifyHistories {
+        self.histories.clone()
     }
 
     /// Groups of the users that scripts run as: at start and at each reload.
@@ -130,7 +179,8 @@ impl Notifier {
         let queue = self.subjects.entry(subject.clone()).or_insert_with(|| {
             let (changes, waiting) = mpsc::channel(QUEUE);
             let worker = Worker {
-                name: name(subject),
+                subject: subject.clone(),
+                histories: self.histories.clone(),
                 spawner: self.spawner.clone(),
                 stopping: self.stopping.subscribe(),
                 running: JoinSet::new(),
@@ -227,7 +277,8 @@ impl Notifier {
 
 /// Tells one subject's changes, one after the other.
 struct Worker {
-    name: String,
+    subject: Subject,
+    histories: NotifyHistories,
     spawner: Spawner,
     stopping: watch::Receiver<bool>,
     /// Scripts that have not ended.
@@ -244,9 +295,11 @@ impl Worker {
             let open = Arc::new(change._open);
             for (program, run) in change.runs {
                 let running = self.spawner.run(run);
-                let (name, open) = (self.name.clone(), open.clone());
+                let started = (SystemTime::now(), Instant::now());
+                let (subject, histories, open) = (self.subject.clone(), self.histories.clone(), open.clone());
                 self.running.spawn(async move {
-                    watch_script(&name, &program, running).await;
+                    let outcome = watch_script(&name(&subject), &program, running).await;
+                    histories.record((subject, change.what, program), &outcome, started);
                     drop(open);
                 });
             }
@@ -281,16 +334,16 @@ impl Worker {
         if !ended {
             info!(
                 target: "vrrp",
-                "({}) the notify script for {} still runs - starting that for {what} beside it", self.name, self.told
+                "({}) the notify script for {} still runs - starting that for {what} beside it", name(&self.subject), self.told
             );
         }
     }
 }
 
-async fn watch_script(name: &str, program: &str, mut running: Running) {
+async fn watch_script(name: &str, program: &str, mut running: Running) -> Outcome {
     let outcome = running.wait().await;
     if outcome.ended == Ended::Exited(0) {
-        return;
+        return outcome;
     }
     let said = if outcome.stderr.is_empty() {
         String::new()
@@ -298,6 +351,7 @@ async fn watch_script(name: &str, program: &str, mut running: Running) {
         format!(": {}", outcome.stderr)
     };
     warn!(target: "vrrp", "({name}) notify script {program} {}{said}", outcome.ended);
+    outcome
 }
 
 fn name(subject: &Subject) -> String {

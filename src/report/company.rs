@@ -1,10 +1,11 @@
-//! The lines about two masters, and about a master that has never heard anybody: who should win, and what to
+//! What is said about two masters, and about a master that has never heard anybody: who should win, and what to
 //! look at.
 
 use super::lines::Peer;
-use crate::state::company::{Conflict, Unheard};
+use crate::state::company::{Conflict, Unheard, Unreachable};
 use crate::state::notice::Odd;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub(super) fn write_conflict(
@@ -65,31 +66,110 @@ pub(super) fn write_unheard(f: &mut fmt::Formatter<'_>, n: &str, unheard: &Unhea
         "({n}) master for {:.1} s, and no advert of another router was ever heard",
         unheard.since.as_secs_f64()
     )?;
+    unheard_causes(unheard)
+        .iter()
+        .try_for_each(|cause| write!(f, "; {cause}"))
+}
+
+/// Why nobody may have been heard, as far as the instance knows itself.
+pub fn unheard_causes(unheard: &Unheard) -> Vec<String> {
+    let mut causes = Vec::new();
     for refused in &unheard.refused {
-        write!(
-            f,
-            "; {} of {} refused ({}): {}",
+        causes.push(format!(
+            "{} of {} refused ({}): {}",
             refused.adverts,
             refused.peer,
             reason(&refused.why),
             remedy(&refused.why)
-        )?;
+        ));
     }
+    causes.extend(
+        unheard
+            .unreachable
+            .iter()
+            .map(|(peer, said)| unreachable(*peer, said)),
+    );
     if let Some(errno) = unheard.send_failure {
         let text = nix::errno::Errno::from_raw(errno).desc();
-        write!(f, "; our own cannot be sent ({text})")?;
-        if errno == nix::errno::Errno::EPERM as i32 {
-            f.write_str(
-                ": a firewall rule on this host drops outgoing IP protocol 112 (`nft list ruleset`, \
-                 `iptables -S OUTPUT`)",
-            )?;
-        }
+        causes.push(format!("our own cannot be sent ({text}){}", send_remedy(errno)));
     }
-    Ok(())
+    causes
+}
+
+fn send_remedy(errno: i32) -> &'static str {
+    if errno == nix::errno::Errno::EPERM as i32 {
+        ": a firewall rule on this host drops outgoing IP protocol 112 (`nft list ruleset`, `iptables -S OUTPUT`)"
+    } else {
+        ""
+    }
+}
+
+/// What an ICMP error about an advert to a unicast peer says.
+pub fn unreachable(peer: IpAddr, said: &Unreachable) -> String {
+    let by = match said.by {
+        Some(by) if by == peer => "it".to_owned(),
+        Some(by) => by.to_string(),
+        None => "somebody".to_owned(),
+    };
+    let name = icmp_name(peer.is_ipv6(), said.icmp);
+    match icmp_kind(peer.is_ipv6(), said.icmp) {
+        Icmp::Protocol => {
+            format!("peer {peer} answers that nothing there speaks VRRP ({name}): start it there")
+        }
+        Icmp::Firewall => format!("a firewall on the way to peer {peer} refuses adverts ({by} says: {name})"),
+        Icmp::Host => format!(
+            "peer {peer} cannot be reached: {} ({name})",
+            match said.by {
+                Some(by) if by != peer => format!("{by} says that nobody answers for it"),
+                _ => "nobody answers for it".to_owned(),
+            }
+        ),
+        Icmp::Other => format!("adverts to peer {peer} come back ({by} says: {name})"),
+    }
+}
+
+enum Icmp {
+    /// Nobody listens for the protocol.
+    Protocol,
+    /// Refused on purpose.
+    Firewall,
+    /// Nobody there, or no way to it.
+    Host,
+    Other,
+}
+
+fn icmp_kind(ipv6: bool, icmp: (u8, u8)) -> Icmp {
+    match (ipv6, icmp) {
+        (false, (3, 2)) | (true, (4, 1)) => Icmp::Protocol,
+        (false, (3, 3 | 9 | 10 | 13)) | (true, (1, 1 | 4 | 5 | 6)) => Icmp::Firewall,
+        (false, (3, 0 | 1 | 5 | 6 | 7 | 11 | 12)) | (true, (1, 0 | 2 | 3)) => Icmp::Host,
+        _ => Icmp::Other,
+    }
+}
+
+fn icmp_name(ipv6: bool, icmp: (u8, u8)) -> String {
+    let name = match (ipv6, icmp) {
+        (false, (3, 0)) => "network unreachable",
+        (false, (3, 1)) | (true, (1, 3)) => "host unreachable",
+        (false, (3, 2)) => "protocol unreachable",
+        (false, (3, 3)) | (true, (1, 4)) => "port unreachable",
+        (false, (3, 9 | 10 | 13)) | (true, (1, 1)) => "administratively prohibited",
+        (false, (11, _)) | (true, (3, _)) => "TTL exceeded",
+        (true, (1, 0)) => "no route",
+        (true, (1, 5 | 6)) => "refused by policy",
+        (true, (4, 1)) => "unknown next header",
+        (_, (kind, code)) => return format!("ICMP type {kind} code {code}"),
+    };
+    format!("ICMP {name}")
+}
+
+/// A MAC address, octets apart.
+pub fn write_mac(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
 }
 
 /// What is wrong with an advert, in a few words.
-fn reason(why: &Odd) -> String {
+pub fn reason(why: &Odd) -> String {
     match why {
         Odd::Ah { present: true } => "it has an AH header".to_owned(),
         Odd::Ah { present: false } => "it has no AH header".to_owned(),

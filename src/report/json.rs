@@ -2,7 +2,7 @@
 
 use super::tracking::param_match;
 use super::vrrp::{excluded_vips, notifies_deleted, vips, virtual_routes};
-use super::{command, routes, seconds};
+use super::{command, ours, routes, seconds};
 use crate::model::script::Command;
 use crate::model::vrrp::{Accept, Authentication, Instance, Version};
 use crate::model::{Configuration, Tracked};
@@ -29,6 +29,17 @@ pub fn json(snapshot: &Snapshot, version: u32) -> String {
         out.push('}');
     }
     out.push('\n');
+    out
+}
+
+/// The same with what keepalived has no place for. Version 1 is a list and stays as it is.
+pub fn json_with_ours(snapshot: &Snapshot, version: u32) -> String {
+    let mut out = json(snapshot, version);
+    if version >= 2 && out.ends_with("}\n") {
+        out.truncate(out.len() - 2);
+        let _ = write!(out, ",\"{}\":{}}}", ours::KEY, ours::ours(snapshot));
+        out.push('\n');
+    }
     out
 }
 

@@ -4,7 +4,7 @@
 
 pub mod bfd;
 pub mod checkers;
-mod company;
+pub mod company;
 pub mod data;
 pub mod globals;
 pub mod interfaces;
@@ -12,12 +12,13 @@ pub mod json;
 pub mod lines;
 pub mod lvs;
 pub mod lvs_lines;
+pub mod ours;
 pub mod routes;
 pub mod stats;
 pub mod tracking;
 pub mod vrrp;
 
-pub use json::json;
+pub use json::{json, json_with_ours};
 pub use stats::stats;
 
 use crate::model::script::Command;

@@ -4,6 +4,7 @@
 pub mod bfd;
 pub mod check;
 pub mod company;
+pub mod history;
 pub mod interface;
 pub mod kernel;
 pub mod lvs;

@@ -5,7 +5,7 @@ use crate::model::script::NotifyScripts;
 use std::sync::Arc;
 
 /// Whom a notification is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// A VRRP instance.
     Instance(Arc<str>),

@@ -1,6 +1,8 @@
 //! What the running daemon looks like at one moment: what dumps, JSON, and status are rendered from.
 
 use super::bfd::SessionSnapshot;
+use super::company::CompanySnapshot;
+use super::history::{NotifyHistory, ScriptHistory};
 use super::lvs::LvsSnapshot;
 use super::track::ScriptResult;
 use super::{InstanceId, Interface, Statistics, VrrpState};
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub sockets: Vec<SocketSnapshot>,
     /// Tracked scripts.
     pub scripts: Vec<ScriptSnapshot>,
+    /// What came of notify scripts, in the order of subjects and occasions.
+    pub notify_scripts: Vec<NotifyHistory>,
     /// Tracked files.
     pub files: Vec<FileSnapshot>,
     /// Tracked processes.
@@ -106,6 +110,8 @@ pub struct InstanceSnapshot {
     pub statistics: Statistics,
     /// Why it is in its state, in one sentence.
     pub cause: String,
+    /// Other routers of the same virtual router, as it has met them.
+    pub company: CompanySnapshot,
 }
 
 /// One sync group.
@@ -159,6 +165,8 @@ pub struct ScriptSnapshot {
     pub running: bool,
     /// Last result.
     pub last: Option<ScriptResult>,
+    /// Its runs.
+    pub history: ScriptHistory,
 }
 
 /// One tracked file.
@@ -261,6 +269,7 @@ impl Snapshot {
             initialising: true,
             running: false,
             last: None,
+            history: ScriptHistory::default(),
         });
         let files = config.files.iter().map(|file| FileSnapshot {
             config: Arc::new(file.clone()),
@@ -295,6 +304,7 @@ impl Snapshot {
             groups: groups.collect(),
             sockets: Vec::new(),
             scripts: scripts.collect(),
+            notify_scripts: Vec::new(),
             files: files.collect(),
             processes: processes.collect(),
             bfd: bfd.collect(),
@@ -343,6 +353,7 @@ impl InstanceSnapshot {
             sockets: None,
             statistics: Statistics::default(),
             cause: "not started yet".into(),
+            company: CompanySnapshot::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Tells when a descriptor can be read. It keeps a duplicate of its own.
@@ -21,6 +22,12 @@ impl Readiness {
     /// again.
     pub async fn wait(&self) -> io::Result<()> {
         self.0.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// Returns when there is something in a socket's error queue, with the same rule.
+    pub async fn wait_for_errors(&self) -> io::Result<()> {
+        self.0.ready(Interest::ERROR).await?.clear_ready();
         Ok(())
     }
 }

@@ -3,11 +3,12 @@
 use crate::model::TrackScript;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::{Ended, Outcome, Run, Running, Spawner};
+use crate::state::history::ScriptHistory;
 use crate::state::snapshot::ScriptSnapshot;
 use crate::state::track::{ScriptResult, TrackSource, Verdict};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::info;
@@ -93,6 +94,7 @@ struct State {
     last: Option<ScriptResult>,
     /// Exit status of the last run that exited; 0 before there is one.
     status: i32,
+    history: ScriptHistory,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -119,6 +121,7 @@ impl ScriptStates {
                     initialising: state.counter.initialising,
                     running: state.running,
                     last: state.last,
+                    history: state.history.clone(),
                 }
             })
             .collect()
@@ -196,6 +199,7 @@ impl ScriptTracker {
             running: false,
             last: None,
             status: 0,
+            history: ScriptHistory::default(),
         }));
         let report = {
             let (verdicts, name) = (self.verdicts.clone(), Arc::from(script.name.as_str()));
@@ -214,6 +218,7 @@ impl ScriptTracker {
                 state: state.clone(),
                 groups: groups.clone(),
                 running: None,
+                started: (SystemTime::UNIX_EPOCH, Instant::now()),
                 timed_out: false,
                 report,
             };
@@ -242,6 +247,8 @@ struct Task<R> {
     state: Shared,
     groups: ScriptGroups,
     running: Option<Running>,
+    /// When the last run was started.
+    started: (SystemTime, Instant),
     /// The present run is past its limit and being ended.
     timed_out: bool,
     report: R,
@@ -304,12 +311,16 @@ impl<R: Fn(Verdict)> Task<R> {
             ..Run::command(&config.command, &[], groups)
         };
         lock(&self.state).running = true;
+        self.started = (SystemTime::now(), Instant::now());
         self.running = Some(self.spawner.run(run));
     }
 
     fn take(&self, outcome: &Outcome) {
         let mut state = lock(&self.state);
         state.running = false;
+        state
+            .history
+            .record(outcome.run(self.started.0, self.started.1.elapsed()));
         state.last = match &outcome.ended {
             Ended::Exited(status) => Some(ScriptResult::Exited(*status)),
             Ended::Signal(signal) => Some(ScriptResult::Signal(*signal)),

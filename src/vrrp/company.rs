@@ -9,16 +9,20 @@
 use super::event::{Effect, Effects};
 use super::group::Reason;
 use super::instance::{Instance, nanos};
+use super::peers::{Peers, wall};
 use crate::model::vrrp::InitialState;
-use crate::state::company::{Conflict, Refused, Unheard};
+use crate::state::company::{
+    CompanySnapshot, Conflict, ConflictSnapshot, Unheard, UnheardSnapshot, Unreachable,
+};
 use crate::state::notice::{Odd, What};
 use crate::state::notify::NotifyKind;
 use crate::state::{Now, VrrpState};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Others that are remembered, and senders whose adverts are refused: whoever forges senders fills no memory.
+/// Others that are remembered, now and of before: whoever forges senders fills no memory.
 const MOST: usize = 8;
 /// Between two lines about the beginning of a conflict.
 const BETWEEN_LINES: u64 = 10_000_000_000;
@@ -36,7 +40,9 @@ pub(super) struct Company {
     /// An advert was accepted since the start.
     heard: bool,
     told_unheard: bool,
-    refused: Vec<Refused>,
+    /// Conflicts that are over, the newest first.
+    past: VecDeque<Beside>,
+    peers: Peers,
     send_failure: Option<i32>,
     /// When the state was entered.
     entered: u64,
@@ -53,6 +59,8 @@ struct Beside {
     since: u64,
     last: u64,
     adverts: u64,
+    /// Our priority at the last.
+    ours: u8,
     /// When it is told again; `None`: not told yet.
     remind: Option<(u64, u64)>,
 }
@@ -61,19 +69,17 @@ impl Company {
     /// A new state.
     pub fn enter(&mut self, now: Now) {
         self.entered = now.mono;
-        self.beside.clear();
+        for beside in std::mem::take(&mut self.beside) {
+            self.over(beside);
+        }
         self.send_failure = None;
     }
 
-    /// An advert of this router was accepted.
-    pub fn accepted(&mut self, peer: IpAddr) {
-        self.heard = true;
-        self.refused.retain(|refused| refused.peer != peer);
-    }
-
-    /// A send failed.
-    pub fn send_failed(&mut self, errno: i32) {
-        self.send_failure = Some(errno);
+    fn over(&mut self, beside: Beside) {
+        if beside.remind.is_some() {
+            self.past.truncate(MOST - 1);
+            self.past.push_front(beside);
+        }
     }
 
     /// Nobody speaks beside it.
@@ -91,24 +97,36 @@ impl Instance {
         }
     }
 
+    /// An advert was accepted.
+    pub fn accepts(&mut self, peer: IpAddr, now: Now) {
+        if self.source != Some(peer) {
+            self.company.heard = true;
+            self.company.peers.accepted(peer, &self.config, now);
+        }
+    }
+
+    /// A send failed.
+    pub fn send_failed(&mut self, destination: IpAddr, errno: i32) {
+        self.company.send_failure = Some(errno);
+        if self.config.unicast {
+            self.company.peers.send_failed(destination, errno, &self.config);
+        }
+    }
+
+    /// An ICMP error about an advert to a unicast peer.
+    pub fn unreachable(&mut self, peer: IpAddr, error: Unreachable, now: Now) {
+        if self.config.peers.iter().any(|known| known.address == peer) {
+            self.company.peers.unreachable(peer, error, &self.config, now);
+        }
+    }
+
     /// An advert was refused.
     pub fn refuses(&mut self, why: &Odd, peer: IpAddr, now: Now, out: &mut Effects) {
+        if self.source != Some(peer) {
+            self.company.peers.refused(peer, why, &self.config);
+        }
         if !of_another_router(why) {
             return;
-        }
-        let known = &mut self.company.refused;
-        let full = known.len() >= MOST;
-        match known.iter_mut().find(|refused| refused.peer == peer) {
-            Some(refused) => {
-                refused.adverts = refused.adverts.saturating_add(1);
-                refused.why = why.clone();
-            }
-            None if !full => known.push(Refused {
-                peer,
-                adverts: 1,
-                why: why.clone(),
-            }),
-            None => {}
         }
         if self.state == VrrpState::Master && self.source != Some(peer) {
             self.beside(peer, None, Some(why.clone()), now, out);
@@ -123,7 +141,7 @@ impl Instance {
         now: Now,
         out: &mut Effects,
     ) {
-        let interval = self.interval();
+        let (interval, ours) = (self.interval(), self.effective);
         let all = &mut self.company.beside;
         let at = match all.iter().position(|beside| beside.peer == peer) {
             Some(at) => at,
@@ -136,6 +154,7 @@ impl Instance {
                     since: now.mono,
                     last: now.mono,
                     adverts: 0,
+                    ours,
                     remind: None,
                 });
                 all.len() - 1
@@ -145,6 +164,7 @@ impl Instance {
         beside.priority = priority;
         beside.refused = refused;
         beside.last = now.mono;
+        beside.ours = ours;
         beside.adverts = beside.adverts.saturating_add(1);
         // One that is refused may be the last of a router that stops, or no router's.
         let sure = beside.priority.is_some() || beside.last.saturating_sub(beside.since) >= interval;
@@ -195,6 +215,7 @@ impl Instance {
                     adverts: beside.adverts,
                 };
                 self.report(over, Some(beside.peer), out);
+                self.company.over(beside);
             }
         }
         if let Some(last) = self.company.beside.iter().map(|beside| beside.last).max() {
@@ -227,22 +248,55 @@ impl Instance {
     /// The wait is over.
     pub fn unheard_due(&mut self, now: Now, out: &mut Effects) {
         let company = &self.company;
+        let refused = company.peers.all_refused(of_another_router);
         let expected = self.config.unicast && !self.config.peers.is_empty()
             || self.config.initial_state == InitialState::Backup
-            || !company.refused.is_empty()
+            || !refused.is_empty()
             || company.send_failure.is_some();
         if company.heard || !expected || self.state != VrrpState::Master {
             return;
         }
         let unheard = Unheard {
             since: Duration::from_nanos(now.mono.saturating_sub(company.entered)),
-            refused: company.refused.clone(),
+            refused,
+            unreachable: company.peers.all_unreachable(company.entered),
             send_failure: company.send_failure,
             interface: self.interface_index,
             config: self.config.clone(),
         };
         self.company.told_unheard = true;
         self.report(What::Unheard(Arc::new(unheard)), None, out);
+    }
+
+    /// As it is now.
+    pub fn company_snapshot(&self, now: Now) -> CompanySnapshot {
+        let company = &self.company;
+        let conflict = |beside: &Beside, over| ConflictSnapshot {
+            peer: beside.peer,
+            mac: None,
+            priority: beside.priority,
+            ours: beside.ours,
+            refused: beside.refused.clone(),
+            since: wall(beside.since, now),
+            lasts: Duration::from_nanos(beside.last.saturating_sub(beside.since)),
+            adverts: beside.adverts,
+            over,
+        };
+        let present = company.beside.iter().filter(|beside| beside.remind.is_some());
+        let past = company.past.iter().map(|beside| conflict(beside, true));
+        let unheard = company.told_unheard && !company.heard && self.state == VrrpState::Master;
+        CompanySnapshot {
+            heard: company.heard,
+            unheard: unheard.then(|| UnheardSnapshot {
+                since: wall(company.entered, now),
+                causes: Vec::new(),
+            }),
+            conflicts: present
+                .map(|beside| conflict(beside, false))
+                .chain(past)
+                .collect(),
+            peers: company.peers.snapshot(&self.config, now),
+        }
     }
 }
 

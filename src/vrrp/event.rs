@@ -1,5 +1,6 @@
 //! What goes into a group, and what comes out.
 
+use crate::state::company::Unreachable;
 use crate::state::notify::Notification;
 use crate::state::track::{TrackSource, Verdict};
 use crate::state::{InstanceId, Interface};
@@ -78,6 +79,15 @@ pub enum Event {
         destination: IpAddr,
         /// errno.
         errno: i32,
+    },
+    /// An ICMP error about an advert: from the peer, a router on the way, or this host's kernel.
+    Unreachable {
+        /// Instance.
+        instance: InstanceId,
+        /// To whom the advert was.
+        peer: IpAddr,
+        /// The error.
+        error: Unreachable,
     },
     /// New configuration of the same group, from a reload.
     Reconfigure(Box<super::GroupConfig>),

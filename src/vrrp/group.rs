@@ -201,6 +201,15 @@ impl Group {
                     member.report_send_failure(destination, errno, out);
                 }
             }
+            Event::Unreachable {
+                instance,
+                peer,
+                error,
+            } => {
+                if let Some(member) = self.member(instance) {
+                    member.unreachable(peer, error, now);
+                }
+            }
             Event::Reconfigure(config) => self.configure(*config, now, out),
             Event::Stop { keep } => self.stop(keep, now, out),
         }

@@ -48,9 +48,7 @@ impl Instance {
             }
             return Heard::Nothing;
         };
-        if self.source != Some(peer) {
-            self.company.accepted(peer);
-        }
+        self.accepts(peer, now);
         if master {
             for odd in odd {
                 self.report_odd(odd, peer, out);

@@ -47,7 +47,7 @@ impl Instance {
     /// Reports a failed send, once until the state changes. That the last advert of a link that is down does not
     /// get out is no news.
     pub fn report_send_failure(&mut self, destination: IpAddr, errno: i32, out: &mut Effects) {
-        self.company.send_failed(errno);
+        self.send_failed(destination, errno);
         if !self.told_send_failure && self.state != VrrpState::Fault {
             self.told_send_failure = true;
             self.report(

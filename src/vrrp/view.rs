@@ -90,6 +90,7 @@ impl Instance {
             sockets: None,
             statistics: self.statistics,
             cause: self.cause.to_string(),
+            company: self.company_snapshot(now),
             config,
         }
     }

@@ -33,6 +33,7 @@ mod scenarios;
 mod settings;
 mod snmp;
 mod timing;
+mod told;
 mod tracking;
 mod virtual_macs;
 
@@ -126,6 +127,9 @@ fn main() -> ExitCode {
             clients::the_shell_that_does_not_wait,
             clients::the_exporter_that_reads_text,
             clients::those_that_read_json,
+            told::conflicts,
+            told::unicast_peers_that_answer_nothing,
+            told::what_came_of_scripts,
             golden::version_2_with_password,
             golden::configuration_in_the_log,
             golden::version_2_backup,

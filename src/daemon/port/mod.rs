@@ -396,7 +396,8 @@ impl Port {
             Event::Applied { instance, .. }
             | Event::Packet { instance, .. }
             | Event::Removed { instance }
-            | Event::SendFailed { instance, .. } => {
+            | Event::SendFailed { instance, .. }
+            | Event::Unreachable { instance, .. } => {
                 if let Some(group) = self.instances.get(&instance).map(|i| i.group) {
                     self.tell(group, Message::Event(event));
                 }

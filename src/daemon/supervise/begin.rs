@@ -139,6 +139,7 @@ impl<'a> Supervisor<'a> {
             control,
             guard,
             dumps: Dumps::new(),
+            findings: Default::default(),
             pid_files,
             bfd_pid_path,
             states: BTreeMap::new(),

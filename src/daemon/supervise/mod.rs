@@ -140,6 +140,7 @@ struct Supervisor<'a> {
     control: Option<Control>,
     guard: Guard,
     dumps: Dumps,
+    findings: company::Findings,
     pid_files: Vec<PidFile>,
     bfd_pid_path: PathBuf,
     states: BTreeMap<Arc<str>, VrrpState>,
@@ -234,7 +235,9 @@ impl<'a> Supervisor<'a> {
                 self.status(None);
             }
             Told::Late(lateness) => self.explain(&lateness),
-            Told::Company(notice) => company::look(notice, self.sockets.interfaces()),
+            Told::Company(notice) => {
+                company::look(notice, self.sockets.interfaces(), self.findings.clone());
+            }
             Told::StaticSet(set) => self.static_set = set,
             #[cfg(feature = "dbus")]
             Told::Asked(asked) => self.answer(asked),
@@ -341,6 +344,7 @@ impl<'a> Supervisor<'a> {
         let (config, running) = (self.config.clone(), self.running.clone());
         let sockets = self.sockets.clone();
         let lvs = self.lvs.get().map(lvs::Handle::snapshot);
+        let findings = self.findings.clone();
         let (services, static_set) = (self.services.clone(), self.static_set.clone());
         let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
             let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
@@ -354,9 +358,11 @@ impl<'a> Supervisor<'a> {
             }
             if let Some(services) = services.get() {
                 snapshot.scripts = services.scripts();
+                snapshot.notify_scripts = services.notified();
                 snapshot.files = services.files();
                 snapshot.processes = services.processes();
             }
+            findings.put(&mut snapshot.instances);
             bfd::put_sessions(&mut snapshot, &sessions);
             snapshot.lvs = lvs.and_then(|lvs| lvs.recv_timeout(Duration::from_secs(10)).ok());
             then(snapshot);

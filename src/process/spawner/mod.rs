@@ -11,11 +11,13 @@ mod server;
 
 pub use client::{Run, Running, Spawner};
 
+use crate::state::history::{RunEnd, ScriptRun};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 /// argv\[0\] of the spawner: nobody who looks for keepalived may find it.
 pub const NAME: &str = "(keepalived-rs spawner)";
@@ -61,6 +63,23 @@ pub struct Outcome {
 pub struct Launched {
     socket: OwnedFd,
     child: std::process::Child,
+}
+
+impl Outcome {
+    /// For the script's history. `started` and `duration` are the caller's.
+    pub fn run(&self, started: SystemTime, duration: Duration) -> ScriptRun {
+        ScriptRun {
+            started,
+            duration,
+            end: match &self.ended {
+                Ended::Exited(status) => RunEnd::Exited(*status),
+                Ended::Signal(signal) => RunEnd::Signal(*signal),
+                Ended::TimedOut => RunEnd::TimedOut,
+                Ended::NotStarted(why) => RunEnd::NotStarted(why.clone()),
+            },
+            stderr: self.stderr.clone(),
+        }
+    }
 }
 
 /// Starts the spawner.
