@@ -64,18 +64,19 @@ impl Dumps {
     pub fn data(&self, snapshot: &Snapshot) {
         let pid = std::process::id();
         info!(target: "parent", "Printing parent data for process({pid}) on signal");
-        let parent = report::data::parent(snapshot);
-        self.put(
-            snapshot,
-            &self.data_path(DataFile::Parent, &snapshot.config.globals),
-            &parent,
-        );
         info!(target: "vrrp", "Printing VRRP data for process({pid}) on signal");
+        // This one is what clients read, some of them without a wait.
         let vrrp = report::data::vrrp(snapshot, &local);
         self.put(
             snapshot,
             &self.data_path(DataFile::Vrrp, &snapshot.config.globals),
             &vrrp,
+        );
+        let parent = report::data::parent(snapshot);
+        self.put(
+            snapshot,
+            &self.data_path(DataFile::Parent, &snapshot.config.globals),
+            &parent,
         );
         if let Some(lvs) = &snapshot.lvs {
             info!(target: "checkers", "Printing checker data for process({pid}) on signal");

@@ -1,5 +1,7 @@
 //! Signal dispositions: of this process before it can handle signals, and of scripts.
 
+use std::collections::BTreeSet;
+
 /// Signals that ask for something that only a daemon whose set-up is complete can do.
 pub fn requests() -> [libc::c_int; 5] {
     [
@@ -12,11 +14,80 @@ pub fn requests() -> [libc::c_int; 5] {
 }
 
 /// Ignores [`requests`] and SIGPIPE until handlers are in place: as the first thing in life, since the
-/// default action of the former would end the process.
+/// default action of the former would end the process. Those that ask for dumps are blocked besides, in this
+/// thread and all that it will make: they wait for [`DumpSignals::wait`].
 pub fn ignore_early() {
     for signal in requests().into_iter().chain([libc::SIGPIPE]) {
         // SAFETY: SIG_IGN is no handler that could run.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    let dumps = DumpSignals::new().0;
+    // SAFETY: the mask is read during the call only.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const dumps, std::ptr::null_mut()) };
+}
+
+/// What a signal asks to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// SIGUSR1.
+    Data,
+    /// SIGUSR2.
+    Statistics,
+    /// SIGRTMAX-1.
+    StatisticsCleared,
+    /// SIGRTMIN+2.
+    Json,
+}
+
+impl Wanted {
+    fn all() -> [(libc::c_int, Wanted); 4] {
+        [
+            (libc::SIGUSR1, Wanted::Data),
+            (libc::SIGUSR2, Wanted::Statistics),
+            (libc::SIGRTMAX() - 1, Wanted::StatisticsCleared),
+            (libc::SIGRTMIN() + 2, Wanted::Json),
+        ]
+    }
+}
+
+/// The signals that ask for dumps. They are blocked in every thread ([`ignore_early`]), so that the kernel wakes the
+/// thread that waits for them, and no other.
+pub struct DumpSignals(libc::sigset_t);
+
+impl DumpSignals {
+    /// All of them.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a set of numbers that libc knows at run time"
+    )]
+    pub fn new() -> DumpSignals {
+        // SAFETY: an all-zero sigset_t is emptied before use; the numbers are valid.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for (signal, _) in Wanted::all() {
+                libc::sigaddset(&raw mut set, signal);
+            }
+            DumpSignals(set)
+        }
+    }
+
+    /// Waits for one, and takes all that are there then, each kind once.
+    pub fn wait(&self) -> BTreeSet<Wanted> {
+        let mut wanted = BTreeSet::new();
+        // SAFETY: the set and the time are read during the calls only; what came with the signal is not asked for.
+        let mut signal = unsafe { libc::sigwaitinfo(&raw const self.0, std::ptr::null_mut()) };
+        let none = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        while signal > 0 {
+            let kind = Wanted::all().into_iter().find(|(number, _)| *number == signal);
+            wanted.extend(kind.map(|(_, wanted)| wanted));
+            // SAFETY: as above.
+            signal = unsafe { libc::sigtimedwait(&raw const self.0, std::ptr::null_mut(), &raw const none) };
+        }
+        wanted
     }
 }
 

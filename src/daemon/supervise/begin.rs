@@ -12,6 +12,7 @@ use super::super::reload_time::ReloadTime;
 use super::super::services::Services;
 use super::super::sockets::Sockets;
 use super::settings::{effective, kernel_settings};
+use super::taker::Source;
 use super::{Reload, Running, Supervisor, Told, bus};
 use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
@@ -120,6 +121,7 @@ impl<'a> Supervisor<'a> {
                 None
             }
         };
+        let source = Source::new(&port, &sockets, &lvs, &services, &config);
         let mut supervisor = Supervisor {
             options,
             log,
@@ -139,7 +141,7 @@ impl<'a> Supervisor<'a> {
             control,
             guard,
             dumps: Dumps::new(),
-            findings: Default::default(),
+            source,
             pid_files,
             bfd_pid_path,
             states: BTreeMap::new(),
@@ -149,7 +151,6 @@ impl<'a> Supervisor<'a> {
             startup_delay: Default::default(),
             ready: false,
             _local_igmp: local_igmp,
-            static_set: Vec::new(),
         };
         if let Some(path) = reload::marker(&supervisor.config.globals, options.namespace.as_deref()) {
             // From a daemon that was killed while it read.

@@ -2,7 +2,7 @@
 //! said of that thread.
 
 use super::super::bfd::Order;
-use super::super::port::Command;
+use super::super::port::{Command, Handle};
 use super::Supervisor;
 use super::settings::vrrp_name;
 use crate::model::Configuration;
@@ -25,13 +25,13 @@ impl Supervisor<'_> {
             Err(error) => tracing::warn!(target: "bfd", "{error}"),
         }
     }
+}
 
-    /// Asks for the sessions as they are.
-    pub(super) fn ask_sessions(&self) -> mpsc::Receiver<Vec<SessionSnapshot>> {
-        let (reply, answer) = mpsc::channel();
-        self.port.send(Command::Bfd(Box::new(Order::Snapshot(reply))));
-        answer
-    }
+/// Asks for the sessions as they are.
+pub(super) fn ask_sessions(port: &Handle) -> mpsc::Receiver<Vec<SessionSnapshot>> {
+    let (reply, answer) = mpsc::channel();
+    port.send(Command::Bfd(Box::new(Order::Snapshot(reply))));
+    answer
 }
 
 /// Puts the sessions into a snapshot.

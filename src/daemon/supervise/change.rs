@@ -64,6 +64,7 @@ impl Supervisor<'_> {
             }),
         };
         self.running = plan.running;
+        self.source.runs(&self.config, &self.running);
         let guarded = guard::wanted(&self.config, self.options.keep_vips);
         self.guard
             .configure(guarded.then(|| guard::Known::all(&self.running)));

@@ -12,7 +12,6 @@ use super::lvs;
 use super::port::{Command, Handle, Taken};
 use super::reload_time::ReloadTime;
 use super::services::{self, Services};
-use super::snapshot;
 use super::sockets::Sockets;
 use super::startup_delay::StartupDelay;
 use crate::cli::Options;
@@ -49,9 +48,11 @@ mod link_watch;
 mod settings;
 mod signals;
 mod snmp;
+mod taker;
 
 use change::Reload;
 use signals::Signals;
+use taker::Source;
 
 /// What a start has prepared.
 pub(super) struct Running<'a> {
@@ -140,7 +141,7 @@ struct Supervisor<'a> {
     control: Option<Control>,
     guard: Guard,
     dumps: Dumps,
-    findings: company::Findings,
+    source: Source,
     pid_files: Vec<PidFile>,
     bfd_pid_path: PathBuf,
     states: BTreeMap<Arc<str>, VrrpState>,
@@ -152,8 +153,6 @@ struct Supervisor<'a> {
     ready: bool,
     /// `disable_local_igmp`, until the end.
     _local_igmp: Option<LocalIgmp>,
-    /// Which static addresses are set.
-    static_set: Vec<bool>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -165,6 +164,9 @@ impl<'a> Supervisor<'a> {
                 return self.stop(1).await;
             }
         };
+        if let Err(error) = taker::obey_signals(self.source.clone(), self.dumps.clone()) {
+            tracing::error!(target: "parent", "signals write no dumps: cannot start their thread: {error}");
+        }
         let watchdog = sd_notify::watchdog_enabled().map(|t| t / 3);
         let mut beat = tokio::time::interval(watchdog.unwrap_or(Duration::from_secs(3)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -179,10 +181,6 @@ impl<'a> Supervisor<'a> {
                 }
                 _ = signals.hangup.recv() => self.ask_reload(),
                 () = self.reload_time.due() => self.ask_reload(),
-                _ = signals.data.recv() => self.dump(|dumps, snapshot| dumps.data(snapshot), false),
-                _ = signals.statistics.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, false), false),
-                _ = signals.clear.recv() => self.dump(|dumps, snapshot| dumps.stats(snapshot, true), true),
-                _ = signals.json.recv() => self.dump(|dumps, snapshot| dumps.json(snapshot), false),
                 _ = signals.child.recv() => process::reap_orphans(),
                 Some(told) = self.told.recv() => {
                     if matches!(told, Told::PortEnded) {
@@ -236,9 +234,9 @@ impl<'a> Supervisor<'a> {
             }
             Told::Late(lateness) => self.explain(&lateness),
             Told::Company(notice) => {
-                company::look(notice, self.sockets.interfaces(), self.findings.clone());
+                company::look(notice, self.sockets.interfaces(), self.source.findings.clone());
             }
-            Told::StaticSet(set) => self.static_set = set,
+            Told::StaticSet(set) => self.source.static_set(set),
             #[cfg(feature = "dbus")]
             Told::Asked(asked) => self.answer(asked),
             Told::Snapshot(reply) => self.snapshot(Command::Snapshot, move |snapshot| {
@@ -338,36 +336,11 @@ impl<'a> Supervisor<'a> {
         command: fn(mpsc::Sender<Taken>) -> Command,
         then: impl FnOnce(Snapshot) + Send + 'static,
     ) {
-        let (reply, answer) = mpsc::channel::<Taken>();
-        self.port.send(command(reply));
-        let sessions = self.ask_sessions();
-        let (config, running) = (self.config.clone(), self.running.clone());
-        let sockets = self.sockets.clone();
-        let lvs = self.lvs.get().map(lvs::Handle::snapshot);
-        let findings = self.findings.clone();
-        let (services, static_set) = (self.services.clone(), self.static_set.clone());
-        let writer = std::thread::Builder::new().name("dump".into()).spawn(move || {
-            let Ok(taken) = answer.recv_timeout(Duration::from_secs(10)) else {
-                tracing::error!(target: "vrrp", "no snapshot: the VRRP thread does not answer");
-                return;
-            };
-            let interfaces = sockets.interfaces();
-            let mut snapshot = snapshot::compose(config, &running, &interfaces, sockets.snapshot(), taken);
-            if static_set.len() == snapshot.static_set.len() {
-                snapshot.static_set = static_set;
-            }
-            if let Some(services) = services.get() {
-                snapshot.scripts = services.scripts();
-                snapshot.notify_scripts = services.notified();
-                snapshot.files = services.files();
-                snapshot.processes = services.processes();
-            }
-            findings.put(&mut snapshot.instances);
-            bfd::put_sessions(&mut snapshot, &sessions);
-            snapshot.lvs = lvs.and_then(|lvs| lvs.recv_timeout(Duration::from_secs(10)).ok());
-            then(snapshot);
-        });
-        if let Err(error) = writer {
+        let asked = self.source.ask(command);
+        let taker = std::thread::Builder::new()
+            .name("dump".into())
+            .spawn(move || asked.wait().map(then));
+        if let Err(error) = taker {
             tracing::error!(target: "parent", "cannot start a thread to take a snapshot: {error}");
         }
     }
