@@ -153,6 +153,7 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>, realtime: Opt
         pid_files: files,
         pid_path: paths.parent,
         bfd_pid_path: paths.bfd,
+        checkers_pid_path: paths.checkers,
         realtime,
     }))
 }

@@ -2,6 +2,7 @@
 //! with the VRRP thread, and what it does takes no time from it.
 
 mod feeds;
+mod record;
 mod sync;
 mod thread;
 
@@ -15,6 +16,7 @@ use crate::state::{InstanceId, Interface, VrrpState};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -59,9 +61,19 @@ pub fn is_needed(config: &Configuration) -> bool {
     !config.lvs.servers.is_empty() || config.globals.lvs_sync_daemon.is_some()
 }
 
+/// The file that tells the next daemon what is ours, beside the pid file of the checkers.
+pub fn record(checkers_pid: &Path) -> PathBuf {
+    checkers_pid.with_extension("ipvs")
+}
+
+/// Whether a daemon that was killed has left something in IPVS, as its file says.
+pub fn has_left(record: &Path) -> bool {
+    record::is_left(record)
+}
+
 impl Handle {
-    /// Starts the thread.
-    pub fn start() -> io::Result<Handle> {
+    /// Starts the thread, which keeps this file.
+    pub fn start(record: PathBuf) -> io::Result<Handle> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -70,7 +82,7 @@ impl Handle {
             .name("lvs".to_owned())
             .spawn(move || {
                 let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, thread::Thread::new().run(waiting));
+                local.block_on(&runtime, thread::Thread::new(record).run(waiting));
             })?;
         Ok(Handle { orders })
     }

@@ -1,12 +1,13 @@
 //! What the thread does.
 
 use super::feeds::Feeds;
+use super::record::{Ours, Record};
 use super::{Change, Order, sync};
 use crate::checkers::http::tls::Tls;
 use crate::checkers::{self, Job, Means};
 use crate::daemon::port::Scheduler;
 use crate::daemon::services::Services;
-use crate::lvs::{Lvs, LvsSettings, LvsStop};
+use crate::lvs::{self, Lvs, LvsSettings, LvsStop};
 use crate::model::Configuration;
 use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
 use crate::net::ipvs::keeper::Keeper;
@@ -22,6 +23,8 @@ use crate::state::{InstanceId, Interface, VrrpState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -65,6 +68,9 @@ pub(super) struct Thread {
     without: bool,
     feeds: Feeds,
     scheduler: Scheduler,
+    record: Record,
+    /// What a predecessor that was killed has left.
+    left: Ours,
 }
 
 struct Running {
@@ -74,7 +80,7 @@ struct Running {
 }
 
 impl Thread {
-    pub fn new() -> Thread {
+    pub fn new(record: PathBuf) -> Thread {
         let (reports, heard) = unbounded_channel();
         Thread {
             lvs: Lvs::default(),
@@ -97,6 +103,8 @@ impl Thread {
             without: false,
             feeds: Feeds::default(),
             scheduler: Scheduler::of_checkers(),
+            record: Record::new(record),
+            left: Ours::default(),
         }
     }
 
@@ -215,6 +223,7 @@ impl Thread {
         };
         self.lvs.configure(&self.config.lvs, settings, &mut effects);
         self.perform(effects);
+        self.sweep();
         info!(target: "checkers", "Activating BFD healthchecker");
     }
 
@@ -239,17 +248,21 @@ impl Thread {
             opened = self.try_open();
         }
         match opened {
-            Ok(()) => {
+            Ok(namespace) => {
+                self.left = self.record.open(namespace);
+                self.timeouts = self.timeouts.or(self.left.timeouts.take());
                 if std::mem::take(&mut self.without) {
                     info!(target: "checkers", "IPVS is there now: the virtual servers are set up");
                     self.set_timeouts();
                     self.sync_daemons();
+                    self.remember(&[]);
+                    self.sweep();
                 }
             }
             Err(_) if self.without => {}
             Err(problem) => {
                 self.without = true;
-                if missing(&Err(io::Error::from_raw_os_error(
+                if missing::<()>(&Err(io::Error::from_raw_os_error(
                     problem.raw_os_error().unwrap_or(0),
                 ))) {
                     error!(target: "checkers", "IPVS: Can't initialize ipvs: Protocol not available");
@@ -266,15 +279,17 @@ impl Thread {
         }
     }
 
-    fn try_open(&mut self) -> io::Result<()> {
+    /// Returns the number of the network namespace.
+    fn try_open(&mut self) -> io::Result<u64> {
         let buffer = self.config.globals.netlink_buffers.lvs_command;
         let keeper = &mut self.keeper;
+        let mut open = || {
+            keeper.open(buffer)?;
+            Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino())
+        };
         match &self.config.globals.net_namespace_ipvs {
-            None => keeper.open(buffer),
-            Some(name) => {
-                let name = name.as_deref().unwrap_or(namespace::DEFAULT);
-                namespace::within(name, || keeper.open(buffer))?
-            }
+            None => open(),
+            Some(name) => namespace::within(name.as_deref().unwrap_or(namespace::DEFAULT), open)?,
         }
     }
 
@@ -311,11 +326,14 @@ impl Thread {
         };
         if let Err(problem) = ipvs.set_timeouts(&timeouts) {
             error!(target: "checkers", "lvs_timeouts cannot be set: {problem}");
+        } else if wanted == LvsTimeouts::default() {
+            self.timeouts = None;
         }
     }
 
     fn sync_daemons(&mut self) {
-        if self.config.globals.lvs_sync_daemon.is_none() && !self.started {
+        let left = std::mem::take(&mut self.left.daemons);
+        if self.config.globals.lvs_sync_daemon.is_none() && !self.started && !left {
             return;
         }
         let wanted = sync::wanted(&self.config, |name| self.states.get(name).copied());
@@ -350,6 +368,11 @@ impl Thread {
     }
 
     fn perform(&mut self, effects: Vec<LvsEffect>) {
+        let services = lvs::operations(&effects)
+            .any(|operation| matches!(operation, Operation::AddService(..) | Operation::RemoveService(_)));
+        if services {
+            self.remember(&effects);
+        }
         let mut operations: Vec<Operation> = Vec::new();
         for effect in effects {
             match effect {
@@ -376,6 +399,33 @@ impl Thread {
         }
         self.keeper.apply(operations);
         self.forget();
+        if services {
+            self.remember(&[]);
+        }
+    }
+
+    /// Writes down what is ours, with what these effects add.
+    fn remember(&mut self, effects: &[LvsEffect]) {
+        let mut ours = Ours {
+            services: self.keeper.services().copied().collect(),
+            timeouts: self.timeouts,
+            daemons: self.config.globals.lvs_sync_daemon.is_some(),
+        };
+        ours.services.extend(&self.left.services);
+        for operation in lvs::operations(effects) {
+            if let Operation::AddService(key, _) = operation {
+                ours.services.insert(*key);
+            }
+        }
+        self.record.keep(&ours);
+    }
+
+    /// Takes out what a predecessor has left and the configuration does not name.
+    fn sweep(&mut self) {
+        if self.keeper.ipvs().is_some() {
+            self.keeper.remove_left(std::mem::take(&mut self.left.services));
+            self.remember(&[]);
+        }
     }
 
     fn start(&mut self, start: CheckerStart) {
@@ -468,9 +518,13 @@ impl Thread {
         if daemons && let Err(problem) = sync::apply(ipvs, &[]) {
             warn!(target: "checkers", "lvs_sync_daemon: {problem}");
         }
+        // What is kept stays written down: the next daemon takes out what its file does not name.
+        if !self.keep {
+            self.record.keep(&Ours::default());
+        }
     }
 }
 
-fn missing(opened: &io::Result<()>) -> bool {
+fn missing<T>(opened: &io::Result<T>) -> bool {
     matches!(opened, Err(problem) if problem.raw_os_error() == Some(libc::ENOENT))
 }

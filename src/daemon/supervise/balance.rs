@@ -4,6 +4,7 @@ use super::super::lvs;
 use super::super::services::script_groups;
 use super::Supervisor;
 use crate::model::Instance;
+use crate::process::pidfile;
 use crate::state::VrrpState;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,8 +12,13 @@ use std::sync::Arc;
 impl Supervisor<'_> {
     /// Gives the configuration to the load balancer, which is started when there is something for it.
     pub(super) fn balance(&self) {
-        if self.lvs.get().is_none() && lvs::is_needed(&self.config) {
-            match lvs::Handle::start() {
+        let record = lvs::record(&self.checkers_pid_path);
+        // A daemon that was killed had virtual servers and the file has none any more: they are to go.
+        let left = || {
+            self.options.checkers && lvs::has_left(&record) && !pidfile::is_running(&self.checkers_pid_path)
+        };
+        if self.lvs.get().is_none() && (lvs::is_needed(&self.config) || left()) {
+            match lvs::Handle::start(record) {
                 Ok(handle) => {
                     tracing::info!(target: "parent", "Starting Healthcheck thread, pid={}", std::process::id());
                     // First, so that no report of an interface is lost meanwhile.

@@ -36,6 +36,7 @@ impl<'a> Supervisor<'a> {
             pid_files,
             pid_path,
             bfd_pid_path,
+            checkers_pid_path,
             realtime,
         } = running;
         let config = Arc::new(effective(options, configuration));
@@ -144,6 +145,7 @@ impl<'a> Supervisor<'a> {
             source,
             pid_files,
             bfd_pid_path,
+            checkers_pid_path,
             states: BTreeMap::new(),
             pressure: [Pressure::read(); 2],
             reload: Reload::default(),

@@ -63,6 +63,7 @@ pub(super) struct Running<'a> {
     pub pid_files: Vec<PidFile>,
     pub pid_path: PathBuf,
     pub bfd_pid_path: PathBuf,
+    pub checkers_pid_path: PathBuf,
     /// The real-time priority that the process was started with.
     pub realtime: Option<u32>,
 }
@@ -144,6 +145,7 @@ struct Supervisor<'a> {
     source: Source,
     pid_files: Vec<PidFile>,
     bfd_pid_path: PathBuf,
+    checkers_pid_path: PathBuf,
     states: BTreeMap<Arc<str>, VrrpState>,
     /// Counters at the last two beats: the older one is from before whatever has just happened.
     pressure: [Pressure; 2],

@@ -7,7 +7,7 @@ use crate::model::lvs::Method;
 use crate::state::lvs::{
     DestinationKey, DestinationSettings, Operation, ServiceKey, ServiceSettings, Table, TableEntry,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
 use tracing::{error, info};
@@ -53,6 +53,30 @@ impl Keeper {
             note(&mut self.wanted, operation);
         }
         self.send(operations);
+    }
+
+    /// Services that are wanted.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.wanted.keys()
+    }
+
+    /// Takes out those of these services that are there and are not wanted.
+    pub fn remove_left(&mut self, mut left: BTreeSet<ServiceKey>) {
+        left.retain(|key| !self.wanted.contains_key(key));
+        let Some(ipvs) = self.ipvs.as_mut().filter(|_| !left.is_empty()) else {
+            return;
+        };
+        match ipvs.services() {
+            Ok(there) => left.retain(|key| there.iter().any(|found| found.key == *key)),
+            Err(problem) => error!(target: "checkers", "IPVS: its table cannot be read: {problem}"),
+        }
+        for key in &left {
+            info!(
+                target: "checkers",
+                "IPVS: virtual server {key} of a daemon that was killed is not in the configuration: removed"
+            );
+        }
+        self.send(left.into_iter().map(Operation::RemoveService).collect());
     }
 
     /// One step of a round through the table; true when the round is done.
