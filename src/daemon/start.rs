@@ -132,6 +132,7 @@ fn begin(options: &Options, log: &Log, launcher: Option<Launcher>, realtime: Opt
     for line in preflight::run(&configuration) {
         tracing::warn!(target: "parent", "{line}");
     }
+    signal::remember_terminations();
     let files = match take_pid_files(options, &configuration, &paths) {
         Ok(files) => files,
         Err(PidFileError::Running) => {

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Where pid files lie.
@@ -107,6 +108,9 @@ pub enum PidFileError {
     },
 }
 
+/// The lock of a daemon that was killed is waited for this long.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+
 /// A pid file that is ours: locked until dropped.
 #[derive(Debug)]
 pub struct PidFile {
@@ -137,6 +141,7 @@ impl PidFile {
             path: path.to_owned(),
             error,
         };
+        let give_up = Instant::now() + LAST_BREATH;
         loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -149,6 +154,12 @@ impl PidFile {
                 .map_err(failed)?;
             match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&write_lock())) {
                 Ok(_) => {}
+                Err(Errno::EACCES | Errno::EAGAIN)
+                    if Instant::now() < give_up && named_pid(&mut file).is_some_and(is_dead) =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
                 Err(Errno::EACCES | Errno::EAGAIN) => return Err(PidFileError::Running),
                 Err(error) => return Err(failed(error.into())),
             }
@@ -215,24 +226,31 @@ fn write_lock() -> libc::flock {
 /// The file names a living process that is not this one, and that is a keepalived: an older one locks nothing.
 /// Any other process has got its pid by chance, since a daemon of that pid was killed.
 fn holds_other_pid(file: &mut File) -> bool {
-    let mut text = String::new();
-    if file.rewind().is_err() || file.take(32).read_to_string(&mut text).is_err() {
-        return false;
-    }
-    let Ok(pid) = text.trim().parse::<u32>() else {
+    let Some(pid) = named_pid(file).filter(|pid| *pid != std::process::id() && !is_dead(*pid)) else {
         return false;
     };
-    if pid == 0 || pid == std::process::id() {
-        return false;
-    }
-    let read = |what: &str| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-    let first = |bytes: Vec<u8>| {
-        let name = bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-        String::from_utf8_lossy(&name).trim_end().to_owned()
-    };
-    let argv0 = first(read("cmdline"));
-    let comm = first(read("comm"));
+    let argv0 = first_word(pid, "cmdline");
+    let comm = first_word(pid, "comm");
     comm == super::NAME || Path::new(&argv0).file_name().is_some_and(|n| n == super::NAME)
+}
+
+fn named_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+/// A process that is gone, or that has been killed and is not gone yet: its locks are let go of last, and its name
+/// stays for as long as nobody asks how it ended.
+fn is_dead(pid: u32) -> bool {
+    first_word(pid, "cmdline").is_empty()
+}
+
+fn first_word(pid: u32, file: &str) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let word = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(word).trim_end().to_owned()
 }
 
 #[cfg(test)]

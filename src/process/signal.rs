@@ -1,6 +1,7 @@
 //! Signal dispositions: of this process before it can handle signals, and of scripts.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Signals that ask for something that only a daemon whose set-up is complete can do.
 pub fn requests() -> [libc::c_int; 5] {
@@ -24,6 +25,25 @@ pub fn ignore_early() {
     let dumps = DumpSignals::new().0;
     // SAFETY: the mask is read during the call only.
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const dumps, std::ptr::null_mut()) };
+}
+
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn remember_terminate(_: libc::c_int) {
+    TERMINATED.store(true, Ordering::Relaxed);
+}
+
+/// From now on a SIGTERM is remembered until its handler is in place ([`terminated`]): once the pid file stands
+/// somebody may send it, and its default action would leave that file and more behind.
+pub fn remember_terminations() {
+    let handler = remember_terminate as extern "C" fn(libc::c_int);
+    // SAFETY: the handler does nothing but store to an atomic.
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+}
+
+/// A SIGTERM has come since [`remember_terminations`].
+pub fn terminated() -> bool {
+    TERMINATED.load(Ordering::Relaxed)
 }
 
 /// What a signal asks to be written.

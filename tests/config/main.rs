@@ -1,5 +1,6 @@
 //! The configuration language: small files with what is said about them and what the model becomes.
 
+mod generators;
 mod keywords;
 mod language;
 mod messages;

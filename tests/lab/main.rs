@@ -18,6 +18,7 @@ mod dbus;
 mod edits;
 mod fifo;
 mod firewall;
+mod generators;
 mod golden;
 mod guard;
 mod impaired;
@@ -127,6 +128,10 @@ fn main() -> ExitCode {
             clients::the_shell_that_does_not_wait,
             clients::the_exporter_that_reads_text,
             clients::those_that_read_json,
+            generators::the_test_of_files_says_what_keepalived_s_does,
+            generators::ansible_validates,
+            generators::neutron_starts_and_stops,
+            generators::octavia_and_kolla_start,
             told::conflicts,
             told::unicast_peers_that_answer_nothing,
             told::what_came_of_scripts,

@@ -166,6 +166,9 @@ impl<'a> Supervisor<'a> {
                 return self.stop(1).await;
             }
         };
+        if process::signal::terminated() {
+            return self.stop(0).await;
+        }
         if let Err(error) = taker::obey_signals(self.source.clone(), self.dumps.clone()) {
             tracing::error!(target: "parent", "signals write no dumps: cannot start their thread: {error}");
         }
