@@ -26,6 +26,7 @@ mod interop;
 mod kernel;
 mod mail;
 mod never_late;
+mod outsiders;
 mod pair;
 mod process;
 mod reload;
@@ -132,6 +133,8 @@ fn main() -> ExitCode {
             generators::ansible_validates,
             generators::neutron_starts_and_stops,
             generators::octavia_and_kolla_start,
+            outsiders::ucarp_with_our_number_changes_nothing,
+            outsiders::scapy_makes_and_takes_apart,
             told::conflicts,
             told::unicast_peers_that_answer_nothing,
             told::what_came_of_scripts,

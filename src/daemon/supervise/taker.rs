@@ -113,6 +113,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// There is more than can be put together and rendered in a moment.
+    fn takes_long(&self) -> bool {
+        self.known.config.instances.len() > QUICK || self.lvs.is_some()
+    }
+
     /// Waits for them. `None`, with an error in the log: the VRRP thread does not answer.
     pub(super) fn wait(self) -> Option<Snapshot> {
         let Asked {
@@ -168,12 +173,13 @@ fn write(source: &Source, dumps: &Dumps, wanted: Wanted) {
     } else {
         Command::Snapshot
     };
-    let Some(snapshot) = source.ask(command).wait() else {
-        return;
-    };
-    if snapshot.instances.len() > QUICK || snapshot.lvs.is_some() {
+    let asked = source.ask(command);
+    if asked.takes_long() {
         be_patient();
     }
+    let Some(snapshot) = asked.wait() else {
+        return;
+    };
     match wanted {
         Wanted::Data => dumps.data(&snapshot),
         Wanted::Statistics | Wanted::StatisticsCleared => dumps.stats(&snapshot, clear),
