@@ -105,9 +105,13 @@ pub fn conflicts() {
 pub fn unicast_peers_that_answer_nothing() {
     ours_only("keepalived does not look at ICMP errors");
     let peers = "unicast_peer {\n192.0.2.2\n192.0.2.4\n192.0.2.77\n198.51.100.8\n198.51.100.9\n}";
-    let lab = Single::new(&quick(150, peers));
+    let ipv6 = "version 3\n advert_int 0.2\n unicast_src_ip 2001:db8::1\n unicast_peer {\n2001:db8::2\n2001:db8::77\n}";
+    let ipv6 = instance("VI_6", 61, 150, &["2001:db8::100/64"], ipv6);
+    let lab = Single::new(&format!("{}{ipv6}", quick(150, peers)));
+    lab.host.ip("address add 2001:db8::1/64 dev eth0 nodad");
     // Without a daemon; with another version; a router that is not to let one through and knows no way to another.
-    let _two = lab.peer("two", 2, "");
+    let two = lab.peer("two", 2, "");
+    two.ip("address add 2001:db8::2/64 dev eth0 nodad");
     let ours = "unicast_peer {\n192.0.2.1\n}";
     let other_version = format!("{GLOBALS}{}", instance("VI_1", 51, 100, &[VIP], ours));
     let four = lab.peer("four", 4, &other_version);
@@ -170,6 +174,23 @@ pub fn unicast_peers_that_answer_nothing() {
         ]
     );
     assert!(peers[1]["refused"][0]["adverts"].as_u64() > Some(0));
+
+    let seen: Vec<_> = ours["instances"][1]["peers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|peer| {
+            let error = &peer["last_icmp_error"];
+            json!([peer["address"], error["from"], error["type"], error["code"]])
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            json!(["2001:db8::2", "2001:db8::2", 4, 1]),
+            json!(["2001:db8::77", "2001:db8::1", 1, 3]),
+        ]
+    );
 
     // It hears the one that is mended, and nobody is unheard any more.
     other.stop();
