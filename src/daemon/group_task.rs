@@ -21,6 +21,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// A copy of a larger group takes longer than there is time before a takeover.
+const MOST_TO_REHEARSE: usize = 16;
+
 /// Two panics within this time leave a group in FAULT.
 const SHORT_ORDER: u64 = 60_000_000_000;
 
@@ -32,6 +35,8 @@ pub(super) enum Message {
     Snapshot,
     /// Tell the states again.
     TellStates,
+    /// The group is about to take over.
+    Rehearse,
     /// All counters to zero.
     ClearStatistics,
     /// These members leave for another group: put them into the outbox.
@@ -82,8 +87,6 @@ pub(super) struct Shared {
     pub pending: Cell<usize>,
     /// What they want done.
     pub outbox: RefCell<Outbox>,
-    /// A takeover was rehearsed.
-    pub rehearsed: Cell<bool>,
     /// What each instance has asked the kernel thread for.
     pub ledger: RefCell<BTreeMap<InstanceId, Ledger>>,
     /// What the guard reads when this process is dead.
@@ -156,6 +159,7 @@ impl Task {
         match message {
             Message::Event(event) => self.event(event),
             Message::Snapshot => self.snapshot(),
+            Message::Rehearse => self.rehearse(),
             Message::TellStates => {
                 self.guarded(|task, _| {
                     if let Some(group) = &task.inner {
@@ -368,12 +372,17 @@ impl Task {
         entry.last
     }
 
-    /// Takes over once on a copy, for nothing: the pages of the program that this needs are then in memory, and
-    /// the first takeover does not wait for them.
-    fn rehearse(&mut self, at: u64) {
-        self.shared.rehearsed.set(true);
+    /// Takes over on a copy, for nothing: what this needs of the program is then in memory and in the
+    /// processor's caches, and the takeover does not wait for it.
+    fn rehearse(&mut self) {
+        if self.config.members.len() > MOST_TO_REHEARSE {
+            return;
+        }
         self.guarded(|task, now| {
             let Some(mut group) = task.inner.clone() else {
+                return;
+            };
+            let Some((at, ..)) = group.deadline() else {
                 return;
             };
             let mut effects = Vec::new();
@@ -398,9 +407,6 @@ impl Task {
             });
         });
         self.carry_out();
-        if let Some(due) = deadline.filter(|due: &Due| due.takeover && !self.shared.rehearsed.get()) {
-            self.rehearse(due.at);
-        }
         self.shared
             .outbox
             .borrow_mut()

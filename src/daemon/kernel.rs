@@ -17,17 +17,17 @@ use crate::net::firewall::Firewall;
 use crate::net::links::Table;
 use crate::net::monitor::Monitor;
 use crate::net::object_monitor::ObjectMonitor;
-use crate::net::objects::{self, Object};
+use crate::net::objects::{self, Action, Object, Operation};
 use crate::net::virtual_links::VirtualLinks;
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::sys::{clock, netlink, poll, schedule};
-use handle::{Expected, Order};
+use handle::{ADVERTS, Expected, LINES, Order};
 use loss::Suspects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,10 +37,10 @@ use tracing::{debug, error, info};
 const SLICE: usize = 64;
 /// Awake this long before a takeover that may come, and this long after it while it does not: to be woken on
 /// a processor that sleeps takes longer than to set an address.
-const BEFORE_TAKEOVER: u64 = 150_000;
+const BEFORE_TAKEOVER: u64 = 250_000;
 const AFTER_TAKEOVER: u64 = 300_000;
-/// The lines of the VRRP thread are waited for this long at most.
-const LINES_WAIT: u64 = 1_000_000;
+/// The adverts and lines of the VRRP thread are waited for this long at most.
+const OWED_WAIT: u64 = 1_000_000;
 /// No takeover is expected.
 const NEVER: u64 = u64::MAX;
 
@@ -59,7 +59,7 @@ pub fn spawn(
     let (orders, inbox) = self::channel();
     let waker = Arc::new(poll::Waker::new()?);
     let announces = Arc::new(AtomicUsize::new(0));
-    let lines_owed = Arc::new(AtomicBool::new(false));
+    let owed = Arc::new(AtomicU8::new(0));
     let expected = Arc::new(Expected {
         at: AtomicU64::new(NEVER),
         asleep_until: AtomicU64::new(0),
@@ -69,14 +69,15 @@ pub fn spawn(
         waker: waker.clone(),
         announces: announces.clone(),
         expected: expected.clone(),
-        lines_owed: lines_owed.clone(),
+        owed: owed.clone(),
     };
     let mut kernel = Kernel {
         inbox,
         waker,
         announces,
         expected,
-        lines_owed,
+        owed,
+        rehearsed: NEVER,
         report: Box::new(report),
         channel,
         monitor,
@@ -112,7 +113,9 @@ struct Kernel {
     waker: Arc<poll::Waker>,
     announces: Arc<AtomicUsize>,
     expected: Arc<Expected>,
-    lines_owed: Arc<AtomicBool>,
+    owed: Arc<AtomicU8>,
+    /// The takeover that was rehearsed for.
+    rehearsed: u64,
     report: Box<dyn Fn(KernelReport) + Send>,
     channel: Channel,
     monitor: Monitor,
@@ -170,6 +173,7 @@ impl Kernel {
                 .announce_extra(clock::monotonic(), &self.table, &mut out);
             self.carry_out(out);
             self.announcer.run(&self.table, clock::monotonic());
+            self.say();
             if let Some(keep) = self.stopping
                 && self.desired.is_idle()
             {
@@ -183,7 +187,7 @@ impl Kernel {
         }
     }
 
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let deadlines = [
             self.announcer.deadline(),
             self.desired.deadline(),
@@ -199,6 +203,9 @@ impl Kernel {
         let until = match takeover.saturating_sub(BEFORE_TAKEOVER) {
             _ if takeover.saturating_add(AFTER_TAKEOVER) <= now => until,
             from if from <= now => {
+                if std::mem::replace(&mut self.rehearsed, takeover) != takeover {
+                    self.rehearse();
+                }
                 std::thread::yield_now();
                 now
             }
@@ -216,6 +223,23 @@ impl Kernel {
         Ok(())
     }
 
+    /// Asks for an address on no interface, which the kernel refuses, and announces it there: what a takeover
+    /// needs of the program and of the kernel is then at hand.
+    fn rehearse(&mut self) {
+        let Some(object) = self.desired.unclaimed_address() else {
+            return;
+        };
+        let operation = Operation {
+            action: Action::Add,
+            index: 0,
+            object: &object,
+        };
+        let _ = objects::apply(&mut self.channel, &self.table, &[operation]);
+        if let Some(address) = object.address() {
+            self.announcer.rehearse(address.network.address);
+        }
+    }
+
     fn take_orders(&mut self) {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
@@ -231,6 +255,10 @@ impl Kernel {
     }
 
     fn request(&mut self, request: KernelRequest) {
+        let claim = matches!(request, KernelRequest::Claim { .. });
+        if !claim {
+            self.say();
+        }
         let mut out = Vec::new();
         match request {
             KernelRequest::Links(links) => {
@@ -257,6 +285,7 @@ impl Kernel {
                 self.watch_objects();
                 self.set_promote_secondaries(self.desired.promote_secondaries());
                 self.report_changed();
+                self.say();
                 self.carry_out(out);
                 // What is left over is gone before anybody hears that the configuration is in force.
                 while clean && self.slice() {}
@@ -296,6 +325,9 @@ impl Kernel {
                     self.desired.release_all(&mut out);
                 }
             }
+        }
+        if !claim {
+            self.say();
         }
         self.carry_out(out);
     }
@@ -354,12 +386,22 @@ impl Kernel {
         self.settings = settings;
     }
 
-    /// What the VRRP thread has to say comes before what this one says about it.
-    fn await_lines(&self) {
-        let until = clock::monotonic() + LINES_WAIT;
-        while self.lines_owed.load(Ordering::Acquire) && clock::monotonic() < until {
+    /// What the VRRP thread sends and says comes before what this one sends and says about it.
+    fn await_vrrp(&self, what: u8) {
+        let until = clock::monotonic() + OWED_WAIT;
+        while self.owed.load(Ordering::Acquire) & what != 0 && clock::monotonic() < until {
             std::thread::yield_now();
         }
+    }
+
+    /// Everything is announced; now it can be said.
+    fn say(&mut self) {
+        if !self.desired.has_lines() && !self.announcer.has_lines() {
+            return;
+        }
+        self.await_vrrp(LINES);
+        self.desired.say();
+        self.announcer.say(&self.table);
     }
 
     /// Carries out one slice; false when there was nothing to do.
@@ -374,7 +416,6 @@ impl Kernel {
         if !steps.is_empty() {
             let operations: Vec<_> = steps.iter().map(|step| step.operation()).collect();
             let applied = objects::apply(&mut self.channel, &self.table, &operations);
-            self.await_lines();
             match applied {
                 Ok(results) => self.desired.done(&steps, &results, &mut out),
                 Err(error) => {
@@ -388,10 +429,17 @@ impl Kernel {
         out.extend(after);
         let worked = !steps.is_empty() || !out.is_empty();
         self.carry_out(out);
+        self.say();
         worked
     }
 
     fn carry_out(&mut self, outcomes: Vec<Outcome>) {
+        if outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Announce { .. }))
+        {
+            self.await_vrrp(ADVERTS);
+        }
         let now = clock::monotonic();
         for outcome in outcomes {
             match self.desired.complete(outcome) {
@@ -408,7 +456,7 @@ impl Kernel {
                 Some(Outcome::Applied { instance, epoch, set }) => {
                     // The firewall's last change and the announcements are out before anybody hears of it.
                     self.firewall.flush(&self.table);
-                    self.announcer.flush(&self.table);
+                    self.announcer.send(&self.table);
                     (self.report)(KernelReport::Applied { instance, epoch, set });
                 }
                 Some(Outcome::Restored { instance, address }) => {
@@ -427,7 +475,7 @@ impl Kernel {
                 None => {}
             }
         }
-        self.announcer.flush(&self.table);
+        self.announcer.send(&self.table);
         self.firewall.flush(&self.table);
     }
 

@@ -72,7 +72,7 @@ pub struct Announcer {
     /// Frames for the next send, and what the line says when it fails.
     frames: Vec<(Vec<u8>, Key)>,
     forwarding: BTreeMap<u32, (u64, bool)>,
-    /// Written when the frames are out.
+    /// To be written when the frames are out.
     lines: Vec<Line>,
 }
 
@@ -121,7 +121,7 @@ impl Announcer {
         self.unpaced.extend(waiting);
     }
 
-    /// Announces an address with `repeat` packets: the first one with the next [`Announcer::flush`] where no
+    /// Announces an address with `repeat` packets: the first one with the next [`Announcer::send`] where no
     /// distance is set, the rest in rounds.
     pub fn announce(
         &mut self,
@@ -159,7 +159,7 @@ impl Announcer {
         if let Some(interface) = table.get(index).filter(|interface| can(interface, address)) {
             let frame = self.frame(interface, now, address);
             self.frames.push((frame, (index, address)));
-            self.flush(table);
+            self.send(table);
         }
     }
 
@@ -206,7 +206,7 @@ impl Announcer {
         }
         self.lanes
             .retain(|_, lane| !lane.queue.is_empty() || lane.next > now);
-        self.flush(table);
+        self.send(table);
     }
 
     /// When `run` has something to do: 0 is now.
@@ -226,15 +226,36 @@ impl Announcer {
         self.pending.is_empty() && self.frames.is_empty()
     }
 
-    /// Sends the frames that are ready, then writes their lines.
-    pub fn flush(&mut self, table: &Table) {
-        self.send_frames(table);
+    /// There is something to say.
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// Writes the lines about what was sent.
+    pub fn say(&mut self, table: &Table) {
         for line in self.lines.drain(..) {
             tell(&line, table);
         }
     }
 
-    fn send_frames(&mut self, table: &Table) {
+    /// Sends an announcement of the address out of no interface, which the kernel refuses.
+    pub fn rehearse(&mut self, address: IpAddr) {
+        let (frame, protocol) = match address {
+            IpAddr::V4(address) => (gratuitous_arp([0; 6], address), arp::ETHERTYPE),
+            IpAddr::V6(address) => (unsolicited_na([0; 6], address, false), ndp::ETHERTYPE),
+        };
+        let outgoing = Outgoing {
+            parts: [&frame, &[], &[]],
+            to: Destination::Link { index: 0, protocol },
+            source: None,
+            hop_limit: None,
+        };
+        self.ring
+            .send(&self.socket, 0, std::iter::once(outgoing), |_, _| {});
+    }
+
+    /// Sends the frames that are ready.
+    pub fn send(&mut self, table: &Table) {
         if self.frames.is_empty() {
             return;
         }
@@ -287,7 +308,7 @@ impl Announcer {
         let frame = self.frame(interface, now, key.1);
         self.frames.push((frame, key));
         if self.frames.len() >= BATCH {
-            self.flush(table);
+            self.send(table);
         }
         if more {
             match self.lane(interface, key.1, now) {

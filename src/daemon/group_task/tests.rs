@@ -50,7 +50,6 @@ fn master() -> (Task, Rc<Shared>) {
     let shared = Rc::new(Shared {
         now: Cell::new(at(SECOND)),
         pending: Cell::new(0),
-        rehearsed: Cell::new(false),
         outbox: RefCell::default(),
         ledger: RefCell::default(),
         page: RefCell::new(Page::create().unwrap().0),

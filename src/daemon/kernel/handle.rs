@@ -3,14 +3,18 @@
 use super::{BEFORE_TAKEOVER, NEVER};
 use crate::net::adverts::{AdvertSockets, SocketSpec};
 use crate::state::kernel::KernelRequest;
-use crate::sys::poll;
+use crate::sys::{clock, poll};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 /// Requests to announce that may wait; more are dropped, since each repeats what is pending anyway.
 const MOST_ANNOUNCES: usize = 4096;
+
+/// What the VRRP thread still has to do before this one goes on.
+pub(super) const ADVERTS: u8 = 1;
+pub(super) const LINES: u8 = 2;
 
 /// Sockets for one spec, or why there are none.
 pub type Opened = (SocketSpec, io::Result<AdvertSockets>);
@@ -31,7 +35,7 @@ pub struct KernelHandle {
     pub(super) waker: Arc<poll::Waker>,
     pub(super) announces: Arc<AtomicUsize>,
     pub(super) expected: Arc<Expected>,
-    pub(super) lines_owed: Arc<AtomicBool>,
+    pub(super) owed: Arc<AtomicU8>,
 }
 
 /// When the next takeover is due if no advert arrives before, on CLOCK_MONOTONIC.
@@ -60,16 +64,28 @@ impl KernelHandle {
         self.order(Order::Request(request));
     }
 
-    /// As [`KernelHandle::send`], before the lines that explain the orders are written: the thread writes lines
-    /// of its own after [`KernelHandle::lines_written`].
-    pub fn send_before_lines(&self, request: KernelRequest) {
-        self.lines_owed.store(true, Ordering::Release);
+    /// The thread works, or looks for work: an order costs no system call that matters, and is begun on another
+    /// processor than the caller's.
+    pub fn is_awake(&self) -> bool {
+        self.expected.asleep_until.load(Ordering::SeqCst) <= clock::monotonic()
+    }
+
+    /// As [`KernelHandle::send`], before the adverts that belong to the orders have gone out and the lines that
+    /// explain them are written. The thread announces nothing before [`KernelHandle::adverts_sent`], and writes
+    /// lines of its own after [`KernelHandle::lines_written`].
+    pub fn send_ahead(&self, request: KernelRequest) {
+        self.owed.store(ADVERTS | LINES, Ordering::Release);
         self.send(request);
     }
 
-    /// See [`KernelHandle::send_before_lines`].
+    /// See [`KernelHandle::send_ahead`].
+    pub fn adverts_sent(&self) {
+        self.owed.fetch_and(!ADVERTS, Ordering::Release);
+    }
+
+    /// See [`KernelHandle::send_ahead`].
     pub fn lines_written(&self) {
-        self.lines_owed.store(false, Ordering::Release);
+        self.owed.store(0, Ordering::Release);
     }
 
     /// The moment of the next takeover, unless an advert arrives before: the thread is awake then. Costs a

@@ -37,7 +37,12 @@ impl Deadlines {
 
     /// The earliest takeover.
     pub(super) fn takeover(&self) -> Option<u64> {
-        self.takeovers.first().map(|(at, _)| *at)
+        self.first_takeover().map(|(at, _)| at)
+    }
+
+    /// The same, and whose it is.
+    pub(super) fn first_takeover(&self) -> Option<(u64, GroupId)> {
+        self.takeovers.first().copied()
     }
 
     /// Takes out a group that is due: the earliest first.

@@ -89,8 +89,12 @@ pub struct Taken {
 pub struct Outputs {
     /// To the kernel thread.
     pub kernel: Box<dyn Fn(KernelRequest) + Send>,
-    /// To the kernel thread, before the lines that explain it.
+    /// The kernel thread is awake.
+    pub awake: Box<dyn Fn() -> bool + Send>,
+    /// To the kernel thread, ahead of the adverts and the lines that belong to it.
     pub claim: Box<dyn Fn(KernelRequest) + Send>,
+    /// Those adverts are sent.
+    pub sent: Box<dyn Fn() + Send>,
     /// Those lines are written.
     pub written: Box<dyn Fn() + Send>,
     /// When the next takeover is due, for the kernel thread to be awake.

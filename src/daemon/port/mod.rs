@@ -119,6 +119,8 @@ struct Port {
     deadlines: Deadlines,
     /// What the kernel thread knows of the next takeover.
     expected: Option<u64>,
+    /// The takeover that was rehearsed.
+    rehearsed: Option<(u64, GroupId)>,
     interfaces: BTreeMap<String, Arc<Interface>>,
     verdicts: HashMap<TrackSource, Verdict>,
     buffers: Buffers,
@@ -148,7 +150,6 @@ impl Port {
         let shared = Rc::new(Shared {
             now: Cell::new(clock::now()),
             pending: Cell::new(0),
-            rehearsed: Cell::new(false),
             outbox: RefCell::new(Outbox::default()),
             ledger: RefCell::new(BTreeMap::<InstanceId, Ledger>::new()),
             page: RefCell::new(page),
@@ -169,6 +170,7 @@ impl Port {
             wanted_sockets: BTreeMap::new(),
             deadlines: Deadlines::default(),
             expected: None,
+            rehearsed: None,
             interfaces: BTreeMap::new(),
             verdicts: HashMap::new(),
             buffers: Buffers::default(),
@@ -226,6 +228,7 @@ impl Port {
         }
         let early = takeover.map(|at| at.saturating_sub(BEFORE_TAKEOVER));
         if early.is_some_and(|early| early <= clock::monotonic()) {
+            self.rehearse();
             return EpollTimeout::ZERO;
         }
         let wake = early.into_iter().chain(self.next_deadline()).min();
@@ -233,6 +236,19 @@ impl Port {
             tracing::error!(target: "vrrp", "cannot set the timer: {error}");
         }
         EpollTimeout::NONE
+    }
+
+    /// The group that is about to take over does so on a copy of itself.
+    fn rehearse(&mut self) {
+        let first = self.deadlines.first_takeover();
+        if self.rehearsed == first {
+            return;
+        }
+        self.rehearsed = first;
+        if let Some((_, group)) = first {
+            self.tell(group, Message::Rehearse);
+            self.turn();
+        }
     }
 
     /// The groups work, and what they want done is done.
@@ -303,14 +319,18 @@ impl Port {
 
     fn flush_with(&mut self, configure: Option<KernelRequest>) {
         let mut outbox = self.shared.outbox.take();
-        self.send_datagrams(&mut outbox);
-        // A takeover does not wait for its lines; the kernel thread writes its own after them.
+        // A takeover does not wait for its lines; and if the kernel thread is awake it sets the addresses while the
+        // advert goes out, but announces them after it.
         let claims = |request: &KernelRequest| matches!(request, KernelRequest::Claim { .. });
-        if configure.is_none() && !outbox.kernel.is_empty() && outbox.kernel.iter().all(claims) {
-            for request in outbox.kernel.drain(..) {
-                (self.outputs.claim)(request);
-            }
+        let claims = configure.is_none() && outbox.kernel.iter().all(claims);
+        if claims && (self.outputs.awake)() {
+            outbox.kernel.drain(..).for_each(&self.outputs.claim);
         }
+        self.send_datagrams(&mut outbox);
+        if claims {
+            outbox.kernel.drain(..).for_each(&self.outputs.claim);
+        }
+        (self.outputs.sent)();
         self.bfd.say();
         for notice in outbox.notices.drain(..) {
             (self.outputs.report)(&notice);

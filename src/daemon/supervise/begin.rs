@@ -198,7 +198,8 @@ pub(super) fn outputs(
     let listeners = bus.clone();
     let lvs = lvs.clone();
     let (traps, notices) = (snmp.clone(), snmp.clone());
-    let [orders, claiming, written, expecting, closing] = std::array::from_fn(|_| kernel.clone());
+    let [orders, awake, claiming, sent, written, expecting, closing] =
+        std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
         kernel: Box::new(move |request| {
@@ -206,9 +207,15 @@ pub(super) fn outputs(
                 kernel.send(request);
             }
         }),
+        awake: Box::new(move || awake.get().is_some_and(KernelHandle::is_awake)),
         claim: Box::new(move |request| {
             if let Some(kernel) = claiming.get() {
-                kernel.send_before_lines(request);
+                kernel.send_ahead(request);
+            }
+        }),
+        sent: Box::new(move || {
+            if let Some(kernel) = sent.get() {
+                kernel.adverts_sent();
             }
         }),
         written: Box::new(move || {

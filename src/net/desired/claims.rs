@@ -1,11 +1,10 @@
 //! Claims and releases: what a new master wants set, and what it leaves.
 
 use super::{Desired, Outcome, Owned};
-use crate::net::desired::lines::{Mark, removing_lines, setting_lines};
+use crate::net::desired::lines::{Mark, drop_line, removing_lines, setting_line};
 use crate::net::desired::work::Job;
 use crate::net::objects::{Action, Key, Object};
 use crate::state::InstanceId;
-use tracing::debug;
 
 impl Desired {
     /// Adds the addresses of an instance.
@@ -28,13 +27,12 @@ impl Desired {
             *self.wanted.entry(Key::of(object)).or_default() += 1;
         }
         if owned.drops() {
-            let name = &owned.config.name;
             out.push(Outcome::Block {
                 objects: owned.objects.clone(),
             });
-            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+            self.lines.push(drop_line(&owned));
         }
-        setting_lines(&owned);
+        self.lines.extend(setting_line(&owned));
         // What a release before it has not removed yet is not removed: it is wanted again.
         self.push_claims(id, &owned);
         self.instances.insert(id, owned);
@@ -116,7 +114,7 @@ impl Desired {
             owned.claimed = false;
             owned.set.clear();
         } else {
-            removing_lines(&owned);
+            self.lines.extend(removing_lines(&owned));
             out.push(Outcome::Applied {
                 instance: id,
                 epoch,
@@ -147,7 +145,7 @@ impl Desired {
         report: bool,
         out: &mut Vec<Outcome>,
     ) {
-        removing_lines(owned);
+        self.lines.extend(removing_lines(owned));
         for object in owned.objects.iter() {
             self.unwant(&Key::of(object));
         }

@@ -15,7 +15,7 @@ mod work;
 pub use work::Step;
 
 use self::claims::marks;
-use self::lines::{gone_line, removing_lines, setting_lines};
+use self::lines::{Line, drop_line, gone_line, removing_lines, setting_line};
 use self::restore::Restore;
 use self::work::Job;
 use super::links::Table;
@@ -26,7 +26,6 @@ use crate::state::kernel::KernelInstance;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tracing::debug;
 
 #[derive(Debug)]
 struct Owned {
@@ -144,6 +143,8 @@ pub struct Desired {
     now: u64,
     /// keepalived's way: an instance gives up what another program has taken from it.
     give_up: bool,
+    /// To be written.
+    lines: Vec<Line>,
 }
 
 /// What another program has taken away.
@@ -198,7 +199,9 @@ impl Desired {
         // keepalived removes what an earlier run has left behind when it has read its configuration, and once
         // more when an instance starts other than as address owner.
         for id in &fresh {
-            self.instances.get(id).inspect(|owned| removing_lines(owned));
+            if let Some(owned) = self.instances.get(id) {
+                self.lines.extend(removing_lines(owned));
+            }
         }
         for id in &fresh {
             let Some(owned) = self.instances.get(id) else {
@@ -208,7 +211,7 @@ impl Desired {
                 continue;
             }
             if first && clean {
-                removing_lines(owned);
+                self.lines.extend(removing_lines(owned));
             }
             self.remove_leftovers(*id, table);
         }
@@ -264,10 +267,10 @@ impl Desired {
         let name = owned.config.name.clone();
         for object in &removed {
             owned.set.remove(&Key::of(object));
-            gone_line(&name, object);
+            self.lines.push(gone_line(&name, object));
         }
         if owned.drops() {
-            debug!(target: "vrrp", VRRP_INSTANCE = %name, "({name}) setting firewall drop rule");
+            self.lines.push(drop_line(&owned));
             out.push(Outcome::Block {
                 objects: objects.clone(),
             });
@@ -275,7 +278,7 @@ impl Desired {
         if was_dropping {
             out.push(Outcome::Unblock { objects: old.clone() });
         }
-        setting_lines(&owned);
+        self.lines.extend(setting_line(&owned));
         if !removed.is_empty() {
             out.extend(
                 removed
@@ -312,7 +315,7 @@ impl Desired {
             self.push_claims(id, &owned);
         } else {
             for (_, mark) in marks(&owned) {
-                mark.log(&name);
+                self.lines.push(mark.line(&name));
             }
             // Who has the same list as before knows what is set.
             let unchanged =
@@ -377,6 +380,18 @@ impl Desired {
                 });
             }
         }
+    }
+
+    /// An address that could be claimed.
+    pub fn unclaimed_address(&self) -> Option<Object> {
+        let mut unclaimed = self.instances.values().filter(|owned| !owned.claimed);
+        unclaimed.find_map(|owned| {
+            owned
+                .objects
+                .first()
+                .filter(|first| first.address().is_some())
+                .cloned()
+        })
     }
 
     /// Name of an instance.

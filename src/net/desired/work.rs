@@ -1,13 +1,12 @@
 //! The work of reaching the desired state: slices of requests, and what became of them.
 
-use super::lines::{Mark, complain};
+use super::lines::{Line, Mark, complaint};
 use super::{Desired, Key, Outcome, Owned, flags};
 use crate::net::links::Table;
 use crate::net::message::Answer;
 use crate::net::objects::{Action, Object, Operation};
 use crate::state::InstanceId;
 use std::sync::Arc;
-use tracing::debug;
 
 #[derive(Debug)]
 pub(super) struct Job {
@@ -96,7 +95,7 @@ impl Desired {
             let Some(mut job) = self.claims.pop_front() else {
                 break;
             };
-            job.add(most, table, &mut steps);
+            job.add(most, table, &mut steps, &mut self.lines);
             if job.next < job.end {
                 self.claims.push_front(job);
                 return steps;
@@ -112,7 +111,7 @@ impl Desired {
                 while weight < most && job.next < job.end {
                     let before = steps.len();
                     weight += job.objects[job.next].weight();
-                    job.add(before + 1, table, &mut steps);
+                    job.add(before + 1, table, &mut steps, &mut self.lines);
                 }
                 if job.next < job.end {
                     self.later.push_front(job);
@@ -174,7 +173,7 @@ impl Desired {
     /// slice's results, since `done` is called before anything else happens.
     fn finish_when_done(&mut self, job: Job, out: &mut Vec<Outcome>) {
         for (_, mark) in &job.marks {
-            mark.log(&job.name);
+            self.lines.push(mark.line(&job.name));
         }
         if job.unblock {
             out.push(Outcome::Unblock {
@@ -200,7 +199,7 @@ impl Desired {
                 Action::Remove => self.removed(step, object, errno, result),
                 Action::Add => {
                     for mark in &step.marks {
-                        mark.log(&step.name);
+                        self.lines.push(mark.line(&step.name));
                     }
                     self.added(step, object, errno, result, out)
                 }
@@ -217,7 +216,13 @@ impl Desired {
             (libc::EADDRNOTAVAIL | libc::ENODEV | libc::ESRCH | libc::ENOENT, _) => {}
             // There is no IPv6 at all.
             (libc::EAFNOSUPPORT | libc::EOPNOTSUPP, Object::Route(_) | Object::Rule(_)) => {}
-            _ => complain(step, object, result),
+            _ => self.complain(step, object, result),
+        }
+    }
+
+    fn complain(&mut self, step: &Step, object: &Object, result: &Option<Answer>) {
+        if let Some(answer) = result {
+            self.lines.extend(complaint(step, object, answer));
         }
     }
 
@@ -239,7 +244,7 @@ impl Desired {
         if is_set {
             self.accepted(&key);
         } else if !again || self.try_again(&key) {
-            complain(step, object, result);
+            self.complain(step, object, result);
         }
         let Some(owned) = self
             .instances
@@ -337,7 +342,7 @@ impl Job {
     }
 
     /// The next requests of a claim, until there are so many.
-    fn add(&mut self, most: usize, table: &Table, steps: &mut Vec<Step>) {
+    fn add(&mut self, most: usize, table: &Table, steps: &mut Vec<Step>, lines: &mut Vec<Line>) {
         while steps.len() < most && self.next < self.end {
             let object = &self.objects[self.next];
             match object.can_be_added(table) {
@@ -346,9 +351,12 @@ impl Job {
                     steps.push(step);
                 }
                 None => {
-                    debug!(target: "vrrp", VRRP_INSTANCE = %self.name,
-                        "({}) an interface for {} does not exist now; it is added when it does",
-                        self.name, Key::of(object));
+                    let what = Key::of(object);
+                    let text = format!(
+                        "({}) an interface for {what} does not exist now; it is added when it does",
+                        self.name
+                    );
+                    lines.push(Line::detail(&self.name, text));
                     self.next += 1;
                 }
             }
