@@ -21,7 +21,7 @@ use crate::net::objects::{self, Action, Object, Operation};
 use crate::net::virtual_links::VirtualLinks;
 use crate::state::kernel::{KernelInstance, KernelReport, KernelRequest, KernelSettings};
 use crate::sys::{clock, netlink, poll, schedule};
-use handle::{ADVERTS, Expected, LINES, Order};
+use handle::{ADVERTS, Expected, LINES, NOWHERE, Order};
 use loss::Suspects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -63,6 +63,7 @@ pub fn spawn(
     let expected = Arc::new(Expected {
         at: AtomicU64::new(NEVER),
         asleep_until: AtomicU64::new(0),
+        processor: AtomicUsize::new(NOWHERE),
     });
     let handle = KernelHandle {
         orders,
@@ -206,6 +207,7 @@ impl Kernel {
                 if std::mem::replace(&mut self.rehearsed, takeover) != takeover {
                     self.rehearse();
                 }
+                self.step_aside();
                 std::thread::yield_now();
                 now
             }
@@ -237,6 +239,17 @@ impl Kernel {
         let _ = objects::apply(&mut self.channel, &self.table, &[operation]);
         if let Some(address) = object.address() {
             self.announcer.rehearse(address.network.address);
+        }
+    }
+
+    /// Both threads were woken at the same moment, and the scheduler may have left them on one processor; then
+    /// each would wait for the other.
+    fn step_aside(&self) {
+        let taken = self.expected.processor.load(Ordering::Relaxed);
+        if taken != NOWHERE && schedule::processor() == Some(taken) {
+            self.expected.processor.store(NOWHERE, Ordering::Relaxed);
+            // Without another processor, or without the right, it stays where it is.
+            let _ = schedule::leave_processor(taken);
         }
     }
 

@@ -67,6 +67,24 @@ pub fn affinity() -> io::Result<Processors> {
     Ok(Processors(sched_getaffinity(Pid::from_raw(0))?))
 }
 
+/// The processor that the calling thread runs on.
+pub fn processor() -> Option<usize> {
+    // SAFETY: takes nothing, and returns a number.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+/// Has the calling thread go on on another of its processors than this one. It may come back.
+pub fn leave_processor(processor: usize) -> io::Result<()> {
+    let before = affinity()?;
+    let mut others = before.clone();
+    others.0.unset(processor)?;
+    if others.0 == CpuSet::new() {
+        return Ok(());
+    }
+    restore_affinity(&others)?;
+    restore_affinity(&before)
+}
+
 /// Lets the calling thread run on these again.
 pub fn restore_affinity(processors: &Processors) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &processors.0)?)

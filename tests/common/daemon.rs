@@ -194,6 +194,9 @@ impl<'a> Start<'a> {
             "KILL",
             "--",
         ]);
+        if self.real_time {
+            command.args(["chrt", "-r", "1"]);
+        }
         command
             .args(["sh", "-c", ENTER, "lab"])
             .arg(&self.host.dir)

@@ -3,7 +3,7 @@
 use super::{BEFORE_TAKEOVER, NEVER};
 use crate::net::adverts::{AdvertSockets, SocketSpec};
 use crate::state::kernel::KernelRequest;
-use crate::sys::{clock, poll};
+use crate::sys::{clock, poll, schedule};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -15,6 +15,9 @@ const MOST_ANNOUNCES: usize = 4096;
 /// What the VRRP thread still has to do before this one goes on.
 pub(super) const ADVERTS: u8 = 1;
 pub(super) const LINES: u8 = 2;
+
+/// No processor.
+pub(super) const NOWHERE: usize = usize::MAX;
 
 /// Sockets for one spec, or why there are none.
 pub type Opened = (SocketSpec, io::Result<AdvertSockets>);
@@ -44,6 +47,8 @@ pub(super) struct Expected {
     pub(super) at: AtomicU64,
     /// The thread sleeps until then, or until it is woken.
     pub(super) asleep_until: AtomicU64,
+    /// The processor on which the VRRP thread awaits it, or [`NOWHERE`].
+    pub(super) processor: AtomicUsize,
 }
 
 impl std::fmt::Debug for KernelHandle {
@@ -98,6 +103,12 @@ impl KernelHandle {
         {
             self.waker.wake();
         }
+    }
+
+    /// The calling thread is awake on the processor that it runs on, and does not want to share it.
+    pub fn await_here(&self) {
+        let here = schedule::processor().unwrap_or(NOWHERE);
+        self.expected.processor.store(here, Ordering::Relaxed);
     }
 
     /// Opens advert sockets and joins their groups, each with its receive buffer in bytes (0 is the kernel's

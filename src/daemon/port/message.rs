@@ -91,6 +91,8 @@ pub struct Outputs {
     pub kernel: Box<dyn Fn(KernelRequest) + Send>,
     /// The kernel thread is awake.
     pub awake: Box<dyn Fn() -> bool + Send>,
+    /// For the kernel thread: this one awaits a takeover on its processor.
+    pub here: Box<dyn Fn() + Send>,
     /// To the kernel thread, ahead of the adverts and the lines that belong to it.
     pub claim: Box<dyn Fn(KernelRequest) + Send>,
     /// Those adverts are sent.

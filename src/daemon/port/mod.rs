@@ -245,6 +245,7 @@ impl Port {
             return;
         }
         self.rehearsed = first;
+        (self.outputs.here)();
         if let Some((_, group)) = first {
             self.tell(group, Message::Rehearse);
             self.turn();

@@ -198,7 +198,7 @@ pub(super) fn outputs(
     let listeners = bus.clone();
     let lvs = lvs.clone();
     let (traps, notices) = (snmp.clone(), snmp.clone());
-    let [orders, awake, claiming, sent, written, expecting, closing] =
+    let [orders, awake, here, claiming, sent, written, expecting, closing] =
         std::array::from_fn(|_| kernel.clone());
     let (states, late, ended) = (tell.clone(), tell.clone(), tell.clone());
     Outputs {
@@ -208,6 +208,11 @@ pub(super) fn outputs(
             }
         }),
         awake: Box::new(move || awake.get().is_some_and(KernelHandle::is_awake)),
+        here: Box::new(move || {
+            if let Some(kernel) = here.get() {
+                kernel.await_here();
+            }
+        }),
         claim: Box::new(move |request| {
             if let Some(kernel) = claiming.get() {
                 kernel.send_ahead(request);
