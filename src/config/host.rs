@@ -45,7 +45,7 @@ pub trait Host {
     /// Uid and gid of this process.
     fn identity(&self) -> (u32, u32);
     /// An interface by name.
-    fn interface(&self, name: &str) -> Option<Interface>;
+    fn interface(&self, name: &str) -> Option<&Interface>;
     /// Address of a host name (`smtp_server`), where it resolves.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
     /// A random number, from `random_seed` or the time (`${_RANDOM}`).

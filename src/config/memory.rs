@@ -177,8 +177,8 @@ impl Host for MemoryHost {
         self.identity
     }
 
-    fn interface(&self, name: &str) -> Option<Interface> {
-        self.interfaces.get(name).cloned()
+    fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.get(name)
     }
 
     fn resolve(&self, name: &str) -> Option<IpAddr> {

@@ -126,8 +126,8 @@ impl Host for Machine {
         (unistd::geteuid().as_raw(), unistd::getegid().as_raw())
     }
 
-    fn interface(&self, name: &str) -> Option<Interface> {
-        self.interfaces().get(name).cloned()
+    fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces().get(name)
     }
 
     fn resolve(&self, name: &str) -> Option<IpAddr> {
