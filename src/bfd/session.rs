@@ -20,7 +20,7 @@
 //! neighbour to confirm every change of an interval (poll, final). A new state, and the answer to a poll, go out at
 //! once, but never more often than once a millisecond: a neighbour cannot make it send a flood.
 
-use super::random::Random;
+use super::random::{LATITUDE, Random};
 use super::timers::{Timer, Timers};
 use crate::model::bfd::BfdInstance;
 use crate::state::Now;
@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// A deadline is reached.
     Tick,
+    /// Nothing is due, but we are awake: see [`Session::may_send`].
+    Awake,
     /// New configuration of the same session, from a reload.
     Reconfigure(Arc<BfdInstance>),
     /// It can send.
@@ -87,6 +89,8 @@ pub struct Session {
     remote_detection: u64,
     last_sent: Option<u64>,
     jitter: u64,
+    /// From when on the next periodic packet may go out.
+    may_send: Option<u64>,
     timers: Timers,
     random: Random,
 }
@@ -130,6 +134,7 @@ impl Session {
             remote_detection: 0,
             last_sent: None,
             jitter: random.jitter(),
+            may_send: None,
             timers: Timers::default(),
             random,
             config,
@@ -145,6 +150,11 @@ impl Session {
         match event {
             Event::Packet { packet, arrival } => self.packet(now, packet, arrival, out),
             Event::Tick => {}
+            Event::Awake => {
+                if self.may_send.is_some_and(|at| at <= now.mono) {
+                    self.send(now, out);
+                }
+            }
             Event::Reconfigure(config) => self.reconfigure(now, config, out),
             Event::Enable => {
                 if self.state == State::AdminDown {
@@ -163,6 +173,12 @@ impl Session {
     /// When it must be called again, CLOCK_MONOTONIC in nanoseconds, and why.
     pub fn deadline(&self) -> Option<(u64, Timer)> {
         self.timers.next()
+    }
+
+    /// From when on a periodic packet may go out if we are awake for something else: several sessions that are
+    /// served together cost one awakening. At the deadline it goes out in any case.
+    pub fn may_send(&self) -> Option<u64> {
+        self.may_send
     }
 
     /// Our discriminator: packets of the neighbour carry it. Another one after each fall.
@@ -339,12 +355,14 @@ impl Session {
 
     /// Sets the time of the next periodic packet.
     fn schedule(&mut self, now: Now) {
-        let interval = self.interval() * MICROSECOND * self.jitter / 1024;
-        let next = self
-            .last_sent
-            .map_or(now.mono, |last| last.saturating_add(interval));
-        let at = (!self.waits()).then_some(next);
-        self.timers.set(Timer::Transmit, at);
+        let after = |part: u64| {
+            let interval = self.interval() * MICROSECOND * part / 1024;
+            self.last_sent
+                .map_or(now.mono, |last| last.saturating_add(interval))
+        };
+        let times = (!self.waits()).then(|| (after(self.jitter), after(self.jitter + LATITUDE)));
+        self.may_send = times.map(|(first, _)| first);
+        self.timers.set(Timer::Transmit, times.map(|(_, last)| last));
     }
 
     /// It does not send periodically now.
@@ -389,6 +407,7 @@ impl Session {
         self.owes_final = false;
         self.timers.set(Timer::Forget, None);
         if self.is_silent() {
+            self.may_send = None;
             self.timers.set(Timer::Transmit, None);
             self.timers.set(Timer::Urgent, None);
         }

@@ -192,6 +192,32 @@ fn a_pair_comes_up_within_milliseconds_and_then_keeps_to_the_interval() {
 }
 
 #[test]
+fn who_is_awake_sends_what_may_go_out_and_nothing_before() {
+    let mut pair = Pair::new(7, [config(50, 3), config(50, 3)]);
+    pair.run(2 * SECOND);
+    for _ in 0..100 {
+        // Just after a packet, and long after it.
+        let sent = pair.end(0).sent.len();
+        while pair.end(0).sent.len() == sent {
+            pair.run(MS / 10);
+        }
+        let (last, _) = *pair.end(0).sent.last().unwrap();
+        let (first, due) = (pair.end(0).session.may_send(), pair.end(0).session.deadline());
+        let (first, due) = (first.unwrap(), due.unwrap().0);
+        assert!(first >= last + 75 * 50 * MS / 100 && due <= last + 90 * 50 * MS / 100 && first < due);
+        let sent = pair.end(0).sent.len();
+        pair.until(first - 1);
+        pair.give(0, Event::Awake);
+        assert_eq!(pair.end(0).sent.len(), sent);
+        pair.until(first);
+        pair.give(0, Event::Awake);
+        assert_eq!(pair.end(0).sent.len(), sent + 1);
+        assert!(pair.end(0).session.may_send().is_some_and(|next| next > first));
+    }
+    assert_eq!(pair.falls(), 0);
+}
+
+#[test]
 fn silence_is_told_at_the_detection_time_after_the_last_packet() {
     let mut pair = Pair::new(2, [config(50, 3), config(50, 3)]);
     pair.run(2 * SECOND);

@@ -63,6 +63,7 @@ struct Entry {
     listen: ListenSpec,
     sender: Option<Sender>,
     deadline: Option<u64>,
+    may_send: Option<u64>,
     /// Said already, so that it is not said again.
     said: Said,
     received: u64,
@@ -89,6 +90,8 @@ pub struct Bfd {
     sessions: BTreeMap<SessionId, Entry>,
     next: u32,
     deadlines: BTreeSet<(u64, SessionId)>,
+    /// From when on which session may send.
+    may_send: BTreeSet<(u64, SessionId)>,
     discriminators: BTreeMap<u32, SessionId>,
     listening: BTreeMap<ListenSpec, Listening>,
     ring: Option<ReceiveRing>,
@@ -186,6 +189,9 @@ impl Bfd {
         while let Some((_, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.mono) {
             self.handle(id, now, Event::Tick);
         }
+        while let Some((_, id)) = self.may_send.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.handle(id, now, Event::Awake);
+        }
         if std::mem::take(&mut self.readmit) {
             self.admit();
         }
@@ -200,6 +206,7 @@ impl Bfd {
         }
         let mut present = std::mem::take(&mut self.sessions);
         self.deadlines.clear();
+        self.may_send.clear();
         self.discriminators.clear();
         let mut fresh = Vec::new();
         for config in configs {
@@ -216,7 +223,7 @@ impl Bfd {
                     {
                         tracing::warn!(target: "bfd", "({}) cannot set the TTL: {error}", entry.name);
                     }
-                    entry.deadline = None;
+                    (entry.deadline, entry.may_send) = (None, None);
                     self.discriminators.insert(entry.session.discriminator(), id);
                     self.tell_new_watchers(&entry, &config);
                     let before = self.sessions.insert(id, entry);
@@ -279,6 +286,7 @@ impl Bfd {
             listen: listen_spec(&config),
             sender: None,
             deadline: None,
+            may_send: None,
             said: Said::default(),
             received: 0,
             refused: 0,
@@ -423,16 +431,26 @@ impl Bfd {
             }
         }
         let deadline = entry.session.deadline().map(|d| d.0);
-        if entry.deadline != deadline {
-            if let Some(before) = entry.deadline {
-                self.deadlines.remove(&(before, id));
-            }
-            if let Some(at) = deadline {
-                self.deadlines.insert((at, id));
-            }
-            entry.deadline = deadline;
-        }
+        reorder(&mut self.deadlines, id, &mut entry.deadline, deadline);
+        reorder(
+            &mut self.may_send,
+            id,
+            &mut entry.may_send,
+            entry.session.may_send(),
+        );
         effects
+    }
+}
+
+fn reorder(times: &mut BTreeSet<(u64, SessionId)>, id: SessionId, known: &mut Option<u64>, at: Option<u64>) {
+    if *known == at {
+        return;
+    }
+    if let Some(before) = std::mem::replace(known, at) {
+        times.remove(&(before, id));
+    }
+    if let Some(at) = at {
+        times.insert((at, id));
     }
 }
 
