@@ -225,6 +225,15 @@ date +%s%N >"$dir/started"
 exec "$@"
 "#;
 
+/// KiB.
+pub struct Memory {
+    pub resident: u64,
+    /// Pages that several share are divided among them.
+    pub proportional: u64,
+    /// What no file holds.
+    pub anonymous: u64,
+}
+
 /// A running daemon; it is killed when this goes.
 pub struct Daemon {
     name: String,
@@ -366,8 +375,8 @@ impl Daemon {
         self.family().iter().map(|pid| cpu_of(*pid)).sum()
     }
 
-    /// Memory of it and its children in KiB: resident, and with shared pages divided among those that share them.
-    pub fn memory(&self) -> (u64, u64) {
+    /// Memory of it and its children.
+    pub fn memory(&self) -> Memory {
         let texts = self
             .family()
             .into_iter()
@@ -382,7 +391,11 @@ impl Daemon {
                 .filter_map(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
                 .sum()
         };
-        (sum("Rss:"), sum("Pss:"))
+        Memory {
+            resident: sum("Rss:"),
+            proportional: sum("Pss:"),
+            anonymous: sum("Anonymous:"),
+        }
     }
 
     /// It and its children, oldest first.

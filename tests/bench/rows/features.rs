@@ -81,7 +81,14 @@ impl Feature {
 }
 
 fn takeover(which: Which, interval: f64, feature: &Feature) -> Vec<Value> {
-    takeover_of(which, interval, 1, &|instance| feature.on(which, &instance), 1.0)
+    takeover_of(
+        which,
+        interval,
+        1,
+        &|instance| feature.on(which, &instance),
+        start,
+        1.0,
+    )
 }
 
 fn many_masters(which: Which, feature: &Feature) -> Vec<Value> {
