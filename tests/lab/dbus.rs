@@ -140,23 +140,37 @@ fn visit(which: Which) -> Vec<String> {
 
 /// `interface member` of each of keepalived's own in an introspection.
 fn members(xml: &str) -> Vec<String> {
-    let mut interface = String::new();
+    let all = typed_members(xml).into_iter();
+    let mut all: Vec<String> = all
+        .map(|member| member.split(": ").next().unwrap_or_default().to_owned())
+        .collect();
+    all.dedup();
+    all
+}
+
+/// The same with types, which a signal has one of for each argument: `interface member: type`.
+fn typed_members(xml: &str) -> Vec<String> {
+    let (mut interface, mut member) = (String::new(), String::new());
     let mut found = Vec::new();
     for line in xml.lines() {
         let quoted = |key: &str| {
-            let (_, rest) = line.split_once(&format!("{key}=\""))?;
+            let (_, rest) = line.split_once(&format!(" {key}=\""))?;
             rest.split('"').next().map(str::to_owned)
         };
         let tag = line
             .trim()
             .trim_start_matches('<')
-            .split(' ')
+            .split([' ', '>'])
             .next()
             .unwrap_or_default();
         match (tag, quoted("name")) {
             ("interface", Some(name)) => interface = name,
             ("method" | "signal" | "property", Some(name)) if interface.starts_with(NAME) => {
-                found.push(format!("{interface} {tag} {name}"));
+                member = format!("{interface} {tag} {name}");
+                found.push(format!("{member}: {}", quoted("type").unwrap_or_default()));
+            }
+            ("arg", _) if interface.starts_with(NAME) => {
+                found.push(format!("{member}: {}", quoted("type").unwrap_or_default()));
             }
             _ => {}
         }
@@ -232,6 +246,18 @@ pub fn a_bus_that_was_killed_is_found_again() {
         "{described}"
     );
     assert!(described.contains("readonly (s) Name = ('one',);"), "{described}");
+    for (path, name) in [(VRRP, "Vrrp"), (ONE, "Instance")] {
+        let text = bus
+            .call(path, "org.freedesktop.DBus.Introspectable.Introspect", &[])
+            .expect("XML");
+        let file = format!(
+            "{}/packaging/compat/dbus/{NAME}.{name}.xml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let packaged = fs::read_to_string(file).expect("the package's description");
+        assert_eq!(typed_members(&text), typed_members(&packaged));
+        assert!(typed_members(&packaged).len() >= 4, "{packaged}");
+    }
     let tree = bus.busctl(&["--list", "tree", NAME]);
     assert!(tree.lines().any(|line| line == ONE), "{tree}");
 
