@@ -25,6 +25,7 @@ mod impaired;
 mod interop;
 mod kernel;
 mod mail;
+mod monitoring;
 mod never_late;
 mod outsiders;
 mod pair;
@@ -133,6 +134,8 @@ fn main() -> ExitCode {
             generators::ansible_validates,
             generators::neutron_starts_and_stops,
             generators::octavia_and_kolla_start,
+            monitoring::the_snmp_exporter_of_prometheus,
+            monitoring::the_checks_that_walk_a_few_columns,
             outsiders::ucarp_with_our_number_changes_nothing,
             outsiders::scapy_makes_and_takes_apart,
             told::conflicts,

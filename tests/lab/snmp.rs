@@ -13,14 +13,14 @@ use crate::common::runner::skip;
 use crate::common::{Daemon, Which, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
-const KEEPALIVED_MIB: &str = ".1.3.6.1.4.1.9586.100.5";
+pub const KEEPALIVED_MIB: &str = ".1.3.6.1.4.1.9586.100.5";
 const VRRP_MIB: &str = ".1.3.6.1.2.1.68";
 const VRRPV3_MIB: &str = ".1.3.6.1.2.1.207";
 
 const GLOBALS: &str = "global_defs {\n    snmp_socket unix:/run/agentx\n    enable_traps\n    enable_snmp_vrrp\n    \
                        enable_snmp_rfc\n    router_id LAB\n}\n";
 
-fn needs_snmp() {
+pub fn needs_snmp() {
     for program in ["/usr/sbin/snmpd", "/usr/sbin/snmptrapd", "/usr/bin/snmpwalk"] {
         if !Path::new(program).exists() {
             skip(format!("{program} is not installed"));
@@ -29,7 +29,7 @@ fn needs_snmp() {
 }
 
 /// snmpd with its AgentX socket at /run/agentx.
-fn snmpd(host: &Host) -> Daemon {
+pub fn snmpd(host: &Host) -> Daemon {
     host.write(
         "snmpd.conf",
         "master agentx\nagentXSocket /run/agentx\nrocommunity public\nrwcommunity private\n\
