@@ -3,6 +3,7 @@
 
 pub mod core_dump;
 pub mod daemonise;
+pub mod helper;
 pub mod idle;
 pub mod namespace;
 pub mod pidfd;
@@ -38,19 +39,5 @@ pub fn take_name(arguments: &[OsString]) {
 pub fn set_comm(name: &str) {
     if let Ok(name) = CString::new(name) {
         let _ = nix::sys::prctl::set_name(&name);
-    }
-}
-
-/// As process 1 of a container: takes leave of processes whose parents have ended. Elsewhere nothing is ours
-/// to reap but the spawner, which its own link does.
-pub fn reap_orphans() {
-    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-    if std::process::id() != 1 {
-        return;
-    }
-    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        if status == WaitStatus::StillAlive {
-            break;
-        }
     }
 }

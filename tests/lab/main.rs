@@ -125,6 +125,7 @@ fn main() -> ExitCode {
             containers::with_exactly_what_is_documented,
             containers::each_missing_capability_is_named,
             containers::process_1_stays_in_the_foreground,
+            containers::the_end_of_helpers_is_told,
             clients::the_exporter_that_finds_the_daemon_by_name_and_clears_up,
             clients::the_shell_that_waits_for_the_file_to_be_closed,
             clients::the_shell_that_does_not_wait,

@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use super::{Known, NAME, Packets, page, socket_name};
+use crate::process::helper::Helper;
 use crate::sys::poll;
 use nix::sys::socket::{getsockopt, sockopt};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -101,7 +102,7 @@ impl Guard {
 
 struct Link {
     socket: UnixStream,
-    child: Child,
+    child: Helper,
 }
 
 struct Keeper {
@@ -235,7 +236,7 @@ impl Keeper {
     fn lost(&mut self, why: &str) {
         if let Some(mut link) = self.link.take() {
             // It may be one that hangs. Before the socket closes, which it would take for our death.
-            let _ = link.child.kill();
+            link.child.kill();
             let _ = link.child.wait();
             tracing::error!(target: "parent", "The guard ended ({why}) - starting it again");
             self.retry = Some(Instant::now() + RESTART);
@@ -249,7 +250,7 @@ impl Keeper {
         if let Some(mut link) = self.link.take() {
             let end = async { while matches!(link.socket.read(&mut [0; 16]).await, Ok(1..)) {} };
             if tokio::time::timeout(GOODBYE, end).await.is_err() {
-                let _ = link.child.kill();
+                link.child.kill();
             }
             let _ = link.child.wait();
         }
@@ -285,14 +286,15 @@ async fn until(moment: Option<Instant>) {
 fn launch(page: &OwnedFd, name: &[u8]) -> io::Result<Link> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg0(NAME)
         .arg(OsStr::from_bytes(name))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(File::from(page.try_clone()?)))
         // Not in the terminal's foreground group: Ctrl-C is for the daemon.
-        .process_group(0)
-        .spawn()?;
+        .process_group(0);
+    let child = Helper::start(&mut command)?;
     let socket = UnixStream::from_std(ours)?;
     Ok(Link { socket, child })
 }

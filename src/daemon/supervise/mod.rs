@@ -19,7 +19,7 @@ use crate::config::Reading;
 use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
-use crate::process::{self, spawner};
+use crate::process::{helper, spawner};
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
 use crate::state::notice::Notice;
@@ -186,7 +186,7 @@ impl<'a> Supervisor<'a> {
                 }
                 _ = signals.hangup.recv() => self.ask_reload(),
                 () = self.reload_time.due() => self.ask_reload(),
-                _ = signals.child.recv() => process::reap_orphans(),
+                _ = signals.child.recv() => helper::reap_orphans(),
                 Some(told) = self.told.recv() => {
                     if matches!(told, Told::PortEnded) {
                         tracing::error!(target: "parent", "the VRRP thread has ended: stopping");
@@ -197,6 +197,7 @@ impl<'a> Supervisor<'a> {
                 }
                 () = accept(&mut self.control) => {}
                 _ = beat.tick() => {
+                    helper::reap_orphans();
                     if self.kernel_thread.is_finished() {
                         tracing::error!(target: "parent", "the kernel thread has ended: stopping");
                         return self.stop(1).await;

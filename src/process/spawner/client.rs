@@ -3,11 +3,13 @@
 use super::message::{LONGEST, Reply, Request};
 use super::{Ended, Launched, Outcome, launch_program};
 use crate::model::Command;
+use crate::process::helper::Helper;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -145,7 +147,7 @@ fn not_started(why: &str) -> Outcome {
 /// The socket to one spawner, and who waits for what.
 struct Link {
     socket: AsyncFd<OwnedFd>,
-    child: std::process::Child,
+    child: Helper,
     waiting: HashMap<u64, Waiting>,
 }
 
@@ -186,8 +188,10 @@ async fn drive(mut link: Link, mut orders: mpsc::Receiver<Order>, program: std::
             },
         };
         if let Err(why) = alive {
+            let why = link
+                .give_up()
+                .map_or_else(|| why.to_string(), |status| status.to_string());
             error!(target: "parent", "The process that runs scripts ended ({why}) - starting it again");
-            link.give_up();
             match restart(&program).await {
                 Some(next) => link = next,
                 None => return,
@@ -301,15 +305,16 @@ impl Link {
         }
     }
 
-    /// The spawner is gone, and with it whatever knew how its programs end.
-    fn give_up(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// The spawner is gone, and with it whatever knew how its programs end. How it ended itself.
+    fn give_up(&mut self) -> Option<ExitStatus> {
+        self.child.kill();
+        let status = self.child.wait().ok();
         for (_, waiting) in self.waiting.drain() {
             let _ = waiting
                 .done
                 .send(not_started("the process that runs scripts ended"));
         }
+        status
     }
 }
 

@@ -11,6 +11,7 @@ mod server;
 
 pub use client::{Run, Running, Spawner};
 
+use super::helper::Helper;
 use crate::state::history::{RunEnd, ScriptRun};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -62,7 +63,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Launched {
     socket: OwnedFd,
-    child: std::process::Child,
+    child: Helper,
 }
 
 impl Outcome {
@@ -90,12 +91,10 @@ pub fn launch() -> io::Result<Launched> {
 /// Starts the spawner from this file, which must be the keepalived-rs program.
 pub fn launch_program(program: impl AsRef<std::ffi::OsStr>) -> io::Result<Launched> {
     let (ours, theirs) = socket_pair()?;
-    let child = Command::new(program)
-        .arg0(NAME)
-        .stdin(Stdio::from(theirs))
-        // Not in the terminal's foreground group: Ctrl-C is for the daemon.
-        .process_group(0)
-        .spawn()?;
+    let mut command = Command::new(program);
+    // Not in the terminal's foreground group: Ctrl-C is for the daemon.
+    command.arg0(NAME).stdin(Stdio::from(theirs)).process_group(0);
+    let child = Helper::start(&mut command)?;
     Ok(Launched { socket: ours, child })
 }
 
