@@ -7,6 +7,7 @@ mod entries;
 mod pool;
 mod reload;
 mod server;
+pub mod traffic;
 
 pub use entries::LARGEST_RANGE;
 
@@ -142,6 +143,7 @@ impl Lvs {
         LvsSnapshot {
             servers: self.servers.iter().map(Server::view).collect(),
             standings: BTreeMap::new(),
+            traffic: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The load balancer: what the kernel's table is to hold, and what is told about virtual and real servers.
 
 use super::check::{CheckerId, Standing};
+use super::traffic::VirtualTraffic;
 use crate::model::checker::Checker;
 use crate::model::lvs::{Method, Protocol, SchedulerFlags, VirtualServer};
 use crate::model::route::Family;
@@ -395,4 +396,6 @@ pub struct LvsSnapshot {
     pub servers: Vec<ServerView>,
     /// Where each checker stands.
     pub standings: BTreeMap<CheckerId, Standing>,
+    /// What the kernel has counted for each of them; empty where nobody asked.
+    pub traffic: Vec<VirtualTraffic>,
 }

@@ -13,6 +13,7 @@ pub mod notify;
 pub mod snapshot;
 pub mod statistics;
 pub mod track;
+pub mod traffic;
 
 pub use interface::{Interface, InterfaceAddress};
 pub use statistics::Statistics;

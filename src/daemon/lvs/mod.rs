@@ -1,10 +1,13 @@
 //! The load balancer's thread: it decides, runs the checkers, and keeps the kernel's table. It shares nothing
 //! with the VRRP thread, and what it does takes no time from it.
 
+mod counters;
 mod feeds;
 mod record;
 mod sync;
 mod thread;
+
+pub use counters::Counters;
 
 use super::services::Services;
 use crate::model::Configuration;
@@ -25,6 +28,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub struct Handle {
     orders: UnboundedSender<Order>,
+    counters: Counters,
 }
 
 /// A configuration that comes into force.
@@ -84,7 +88,10 @@ impl Handle {
                 let local = tokio::task::LocalSet::new();
                 local.block_on(&runtime, thread::Thread::new(record).run(waiting));
             })?;
-        Ok(Handle { orders })
+        Ok(Handle {
+            orders,
+            counters: Counters::default(),
+        })
     }
 
     /// Takes a configuration, at start or at a reload.
@@ -122,6 +129,11 @@ impl Handle {
         let (reply, answer) = mpsc::channel();
         self.send(Order::Snapshot(reply));
         answer
+    }
+
+    /// What the kernel counts for its table.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
     }
 
     /// Ends the checks and gives the kernel's table back as the configuration says; the answer comes when that

@@ -2,7 +2,7 @@
 
 use super::feeds::Feeds;
 use super::record::{Ours, Record};
-use super::{Change, Order, sync};
+use super::{Change, Order, counters, sync};
 use crate::checkers::http::tls::Tls;
 use crate::checkers::{self, Job, Means};
 use crate::daemon::port::Scheduler;
@@ -11,9 +11,9 @@ use crate::lvs::{self, Lvs, LvsSettings, LvsStop};
 use crate::model::Configuration;
 use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
 use crate::net::ipvs::keeper::Keeper;
+use crate::process;
 use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::Run;
-use crate::process::{self, namespace};
 use crate::report::lvs_lines;
 use crate::serve::snmp::Snmp;
 use crate::state::check::{CheckReport, CheckerId, Standing};
@@ -281,16 +281,10 @@ impl Thread {
 
     /// Returns the number of the network namespace.
     fn try_open(&mut self) -> io::Result<u64> {
-        let buffer = self.config.globals.netlink_buffers.lvs_command;
-        let keeper = &mut self.keeper;
-        let mut open = || {
-            keeper.open(buffer)?;
+        counters::within_namespace(&self.config, || {
+            self.keeper.open(self.config.globals.netlink_buffers.lvs_command)?;
             Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino())
-        };
-        match &self.config.globals.net_namespace_ipvs {
-            None => open(),
-            Some(name) => namespace::within(name.as_deref().unwrap_or(namespace::DEFAULT), open)?,
-        }
+        })
     }
 
     async fn load_module(&self) {

@@ -19,7 +19,7 @@ use crate::config::Reading;
 use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
-use crate::process::{helper, spawner};
+use crate::process::{helper, signal, spawner};
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
 use crate::state::notice::Notice;
@@ -166,7 +166,7 @@ impl<'a> Supervisor<'a> {
                 return self.stop(1).await;
             }
         };
-        if process::signal::terminated() {
+        if signal::terminated() {
             return self.stop(0).await;
         }
         if let Err(error) = taker::obey_signals(self.source.clone(), self.dumps.clone()) {
@@ -245,9 +245,16 @@ impl<'a> Supervisor<'a> {
             Told::StaticSet(set) => self.source.static_set(set),
             #[cfg(feature = "dbus")]
             Told::Asked(asked) => self.answer(asked),
-            Told::Snapshot(reply) => self.snapshot(Command::Snapshot, move |snapshot| {
-                let _ = reply.send(snapshot);
-            }),
+            Told::Snapshot(reply) => {
+                let wanted = self.config.globals.enable_snmp_checker;
+                let counters = self.lvs.get().filter(|_| wanted).map(lvs::Handle::counters);
+                self.snapshot(Command::Snapshot, move |mut snapshot| {
+                    if let Some(counters) = counters {
+                        counters.put(&mut snapshot);
+                    }
+                    let _ = reply.send(snapshot);
+                });
+            }
             Told::KernelStopped | Told::PortEnded => {}
         }
     }

@@ -54,7 +54,9 @@ pub(super) mod svc {
     pub const FLAGS: u16 = 7;
     pub const TIMEOUT: u16 = 8;
     pub const NETMASK: u16 = 9;
+    pub const STATS: u16 = 10;
     pub const PE_NAME: u16 = 11;
+    pub const STATS64: u16 = 12;
 }
 
 /// IPVS_DEST_ATTR_*.
@@ -65,7 +67,12 @@ pub(super) mod dest {
     pub const WEIGHT: u16 = 4;
     pub const U_THRESH: u16 = 5;
     pub const L_THRESH: u16 = 6;
+    pub const ACTIVE_CONNS: u16 = 7;
+    pub const INACT_CONNS: u16 = 8;
+    pub const PERSIST_CONNS: u16 = 9;
+    pub const STATS: u16 = 10;
     pub const ADDR_FAMILY: u16 = 11;
+    pub const STATS64: u16 = 12;
     pub const TUN_TYPE: u16 = 13;
     pub const TUN_PORT: u16 = 14;
     pub const TUN_FLAGS: u16 = 15;

@@ -2,6 +2,7 @@
 //! daemons that synchronize connections.
 
 mod attributes;
+pub mod counters;
 pub mod errors;
 pub mod keeper;
 pub mod read;
@@ -14,8 +15,10 @@ use super::channel::Channel;
 use super::message::{Answer, Writer, attributes, text_of, u16_at};
 use crate::model::globals::{Buffer, LvsTimeouts};
 use crate::state::lvs::{DestinationKey, DestinationSettings, Operation, ServiceKey, SyncDaemon};
+use crate::state::traffic::{ServerTraffic, Traffic};
 use crate::sys::netlink::GENERIC;
 use attributes::{Command, cmd};
+use std::collections::BTreeMap;
 use std::io;
 
 /// Requests that go out with one send: below the socket's send buffer, and their errors below its receive
@@ -111,6 +114,40 @@ impl Ipvs {
                 found
                     .borrow_mut()
                     .extend(read::destination(message.payload, service));
+            },
+        )?;
+        Ok(found.into_inner())
+    }
+
+    /// What went through each service.
+    pub fn service_counters(&mut self) -> io::Result<BTreeMap<ServiceKey, Traffic>> {
+        let found = std::cell::RefCell::new(BTreeMap::new());
+        self.channel.dump(
+            self.family,
+            |writer| command(writer, cmd::GET_SERVICE),
+            || found.borrow_mut().clear(),
+            |message| found.borrow_mut().extend(counters::service(message.payload)),
+        )?;
+        Ok(found.into_inner())
+    }
+
+    /// What went to each server of a service. ENOENT or ESRCH: there is no such service.
+    pub fn server_counters(
+        &mut self,
+        service: &ServiceKey,
+    ) -> io::Result<BTreeMap<DestinationKey, ServerTraffic>> {
+        let found = std::cell::RefCell::new(BTreeMap::new());
+        self.channel.dump(
+            self.family,
+            |writer| {
+                command(writer, cmd::GET_DEST);
+                attributes::service(writer, service);
+            },
+            || found.borrow_mut().clear(),
+            |message| {
+                found
+                    .borrow_mut()
+                    .extend(counters::destination(message.payload, service));
             },
         )?;
         Ok(found.into_inner())

@@ -174,7 +174,7 @@ pub fn version(payload: &[u8]) -> (u8, u8, u8) {
     (major, minor, patch)
 }
 
-fn nested(payload: &[u8], wanted: u16) -> Option<&[u8]> {
+pub(super) fn nested(payload: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(payload, HEADER)
         .find(|(kind, _)| *kind == wanted)
         .map(|(_, value)| value)

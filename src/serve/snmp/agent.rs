@@ -349,7 +349,13 @@ impl Agent {
 
     /// The objects, not older than [`FRESH`]; older ones rather than none.
     async fn fresh_tree(&mut self, started: SystemTime) -> Option<&Tree> {
-        let stale = self.tree.as_ref().is_none_or(|(when, _)| when.elapsed() > FRESH);
+        let globals = &self.settings.config.globals;
+        let mut age = FRESH;
+        if self.settings.parts.checker {
+            age = age.min(globals.snmp_vs_stats_interval);
+            age = age.min(globals.snmp_rs_stats_interval.unwrap_or(age));
+        }
+        let stale = self.tree.as_ref().is_none_or(|(when, _)| when.elapsed() > age);
         if stale && let Some(snapshot) = self.snapshot().await {
             let about = About {
                 version: self.settings.version,

@@ -1,6 +1,6 @@
 //! KEEPALIVED-MIB: virtual servers.
 
-use super::{command, keepalived, path};
+use super::{command, keepalived, path, traffic};
 use crate::model::lvs::{
     Granularity, GroupEntry, Method, Protocol, Service, TunnelChecksum, TunnelKind, VirtualServer,
 };
@@ -15,8 +15,13 @@ use std::time::Duration;
 pub(super) fn put(snapshot: &Snapshot, lvs: &LvsSnapshot, tree: &mut Tree) {
     groups(snapshot, tree);
     for (at, view) in lvs.servers.iter().enumerate() {
-        server(view, row(at), &mut tree.table(&keepalived(&[3, 3, 1])));
-        reals(view, row(at), &mut tree.table(&keepalived(&[3, 4, 1])));
+        let traffic = lvs.traffic.get(at).cloned().unwrap_or_default();
+        let mut table = tree.table(&keepalived(&[3, 3, 1]));
+        server(view, row(at), &mut table);
+        traffic::server(&traffic.total, &[row(at)], &mut table);
+        let mut table = tree.table(&keepalived(&[3, 4, 1]));
+        reals(view, row(at), &mut table);
+        traffic::reals(view, &traffic, row(at), &mut table);
     }
     sync_daemon(snapshot, tree);
     let timeouts = &snapshot.config.globals.lvs_timeouts;

@@ -7,6 +7,7 @@ mod lvs;
 mod route;
 mod rule;
 mod track;
+mod traffic;
 mod v2;
 mod v3;
 
