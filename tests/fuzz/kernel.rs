@@ -3,7 +3,7 @@
 use crate::driver::{corpus, run};
 use keepalived_rs::model::lvs::Protocol;
 use keepalived_rs::model::route::Family;
-use keepalived_rs::net::ipvs::read;
+use keepalived_rs::net::ipvs::{counters, read};
 use keepalived_rs::net::links::Table;
 use keepalived_rs::net::message::{Answer, messages};
 use keepalived_rs::net::routes;
@@ -49,7 +49,7 @@ fn tables_of_ipvs() {
         ServiceKey::Address(Protocol::Tcp, "2001:db8::1".parse().expect("an address"), 443),
         ServiceKey::Mark(7, Family::Inet),
     ];
-    let mut told = [0; 3];
+    let mut told = [0; 4];
     run("IPVS", &corpus("ipvs"), 20_000, |datagram| {
         for message in messages(datagram) {
             let payload = message.payload;
@@ -59,8 +59,10 @@ fn tables_of_ipvs() {
             }
             for service in &services {
                 told[1] += usize::from(read::destination(payload, service).is_some());
+                let _ = counters::destination(payload, service);
             }
             told[2] += usize::from(read::daemon(payload).is_some());
+            told[3] += usize::from(counters::service(payload).is_some());
             let _ = (read::timeouts(payload), read::version(payload));
         }
     });

@@ -282,7 +282,8 @@ impl Thread {
     /// Returns the number of the network namespace.
     fn try_open(&mut self) -> io::Result<u64> {
         counters::within_namespace(&self.config, || {
-            self.keeper.open(self.config.globals.netlink_buffers.lvs_command)?;
+            self.keeper
+                .open(self.config.globals.netlink_buffers.lvs_command)?;
             Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino())
         })
     }

@@ -1,4 +1,4 @@
-use super::attributes;
+use super::attributes::{self, dest, top};
 use super::read::{self, Found};
 use super::*;
 use crate::model::lvs::{Method, Protocol, SchedulerFlags, Tunnel, TunnelChecksum, TunnelKind};
@@ -155,7 +155,68 @@ fn the_bytes_of_a_service() {
     assert_eq!(found.settings.flags, SchedulerFlags::default());
 }
 
+/// Counters of 64 bits are taken where there are both, else those of 32.
+#[test]
+fn counters_of_both_widths() {
+    let found = &services()[0];
+    let (server, settings) = destinations()[0];
+    for (wide, connections) in [(true, (1 << 40) + 1), (false, 7)] {
+        let stats = |writer: &mut Writer| {
+            let nest = writer.nest(dest::STATS);
+            writer.attribute(1, &7_u32.to_ne_bytes());
+            writer.attribute(4, &(1_u64 << 33).to_ne_bytes());
+            writer.attribute(9, &5_u32.to_ne_bytes());
+            writer.close(nest);
+            if wide {
+                let nest = writer.nest(dest::STATS64);
+                writer.attribute(1, &((1_u64 << 40) + 1).to_ne_bytes());
+                writer.attribute(4, &(1_u64 << 33).to_ne_bytes());
+                writer.attribute(9, &5_u64.to_ne_bytes());
+                writer.close(nest);
+            }
+        };
+        let expected = Traffic {
+            connections,
+            in_bytes: 1 << 33,
+            in_byte_rate: 5,
+            ..Traffic::default()
+        };
+        let with_stats = |kind: u16, operation: &Operation, more: &dyn Fn(&mut Writer)| {
+            let bytes = payload(|writer| attributes::operation(writer, operation));
+            let inside: Vec<u8> = read::nested(&bytes, kind).unwrap().to_vec();
+            payload(|writer| {
+                writer.put(&[0; 4]);
+                let nest = writer.nest(kind);
+                writer.put(&inside);
+                more(writer);
+                writer.close(nest);
+            })
+        };
+        let operation = Operation::AddService(found.key, found.settings.clone());
+        let bytes = with_stats(top::SERVICE, &operation, &stats);
+        assert_eq!(counters::service(&bytes), Some((found.key, expected)));
+        let operation = Operation::AddDestination(found.key, server, settings);
+        let bytes = with_stats(top::DEST, &operation, &|writer| {
+            stats(writer);
+            writer.attribute(dest::ACTIVE_CONNS, &3_u32.to_ne_bytes());
+            writer.attribute(dest::PERSIST_CONNS, &4_u32.to_ne_bytes());
+        });
+        let expected = ServerTraffic {
+            traffic: expected,
+            active: 3,
+            inactive: 0,
+            persistent: 4,
+        };
+        assert_eq!(
+            counters::destination(&bytes, &found.key),
+            Some((server, expected))
+        );
+    }
+}
+
 fn read_all(bytes: &[u8]) {
+    let _ = counters::service(bytes);
+    let _ = counters::destination(bytes, &services()[0].key);
     let _ = read::service(bytes);
     let _ = read::destination(bytes, &services()[0].key);
     let _ = read::destination(bytes, &services()[2].key);

@@ -156,13 +156,12 @@ pub(in super::super) fn identity(config: &VirtualServer) -> Vec<(u32, Value)> {
     }
 }
 
-/// virtualServerProtocol.
+/// virtualServerProtocol. Notifications about a firewall mark that has none say UDP.
 pub(in super::super) fn protocol(protocol: Option<Protocol>) -> i32 {
     match protocol {
         Some(Protocol::Tcp) => 1,
-        Some(Protocol::Udp) => 2,
+        Some(Protocol::Udp) | None => 2,
         Some(Protocol::Sctp) => 3,
-        None => 4,
     }
 }
 
@@ -250,10 +249,11 @@ fn sync_daemon(snapshot: &Snapshot, tree: &mut Tree) {
     if let Some(id) = daemon.id.or(instance.map(|i| i.vrid)) {
         scalar(4, integer(id));
     }
+    // 0 is the kernel's own choice.
     let numbers = [
-        (5, daemon.max_length.map(integer)),
-        (6, daemon.port.map(integer)),
-        (7, daemon.ttl.map(integer)),
+        (5, Some(integer(daemon.max_length.unwrap_or_default()))),
+        (6, Some(integer(daemon.port.unwrap_or_default()))),
+        (7, Some(integer(daemon.ttl.unwrap_or_default()))),
         (8, daemon.group.as_ref().map(address_type)),
         (9, daemon.group.as_ref().map(address)),
     ];
