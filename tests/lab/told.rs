@@ -227,7 +227,7 @@ pub fn what_came_of_scripts() {
     lab.host.write(
         "keepalived.conf",
         &format!(
-            "vrrp_script chk {{\nscript {}\ninterval 0.2\n}}\nvrrp_script slow {{\nscript {}\ninterval 60\ntimeout 1\n\
+            "vrrp_script chk {{\nscript {}\ninterval 0.2\ntimeout 10\n}}\nvrrp_script slow {{\nscript {}\ninterval 60\ntimeout 1\n\
              }}\n{}",
             check.display(),
             slow.display(),
