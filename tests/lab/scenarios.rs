@@ -69,9 +69,15 @@ pub fn two_nodes_fail_over() {
         "took over {} ms after priority 0",
         (first.at - farewell.at) / 1_000_000
     );
-    watch.wait("ARP for the address", stopped, secs(2.0), |s| {
+    let arp = watch.wait("ARP for the address", stopped, secs(2.0), |s| {
         s.is_gratuitous_arp(VIP)
     });
+    // The address is set while the advert goes out, but nobody is told of it before (RFC 9568 6.4.2).
+    assert!(
+        arp.at > first.at,
+        "ARP {} ns before the advert",
+        first.at - arp.at
+    );
     two.expect("(VI_1) Backup received priority 0 advertisement", secs(1.0));
     two.expect("(VI_1) Entering MASTER STATE", secs(1.0));
     server2.wait_address("eth0", "192.168.122.200/24", true, secs(1.0));
