@@ -5,6 +5,7 @@ use super::host::Host;
 use crate::model::Globals;
 use crate::model::globals::WhenRemoved;
 use std::path::Path;
+use std::time::Duration;
 
 /// The file of their own.
 pub const FILE: &str = "/etc/keepalived/keepalived-rs.conf";
@@ -24,6 +25,15 @@ pub fn set(name: &str, value: Option<&str>, globals: &mut Globals) -> Result<(),
             let other = other.unwrap_or("nothing");
             return Err(format!("rs_guard must be on or off, not {other}"));
         }
+        ("rs_deaf_link", value) => match value.and_then(|value| value.parse().ok()) {
+            Some(seconds @ 0..=3600) => globals.deaf_link = Duration::from_secs(seconds),
+            _ => {
+                let other = value.unwrap_or("nothing");
+                return Err(format!(
+                    "rs_deaf_link must be a number of seconds from 0 (off) to 3600, not {other}"
+                ));
+            }
+        },
         _ => return Err(format!("{name} is not a setting of keepalived-rs")),
     }
     Ok(())
@@ -96,6 +106,13 @@ mod tests {
         assert!(set("rs_guard", Some("maybe"), &mut globals).is_err());
         set("rs_guard", Some("on"), &mut globals).unwrap();
         assert!(globals.guard);
+        assert_eq!(globals.deaf_link, Duration::from_secs(40));
+        set("rs_deaf_link", Some("0"), &mut globals).unwrap();
+        assert_eq!(globals.deaf_link, Duration::ZERO);
+        for wrong in [None, Some("-1"), Some("3601"), Some("off")] {
+            assert!(set("rs_deaf_link", wrong, &mut globals).is_err());
+        }
+        assert!(reading("", "rs_deaf_link 10").1.is_empty());
         assert!(reading("", "rs_guard off").1.is_empty());
         assert!(!reading("", "rs_guard").1.is_empty());
     }

@@ -14,6 +14,7 @@ use crate::net::carrier::Carriers;
 use crate::net::channel::Channel;
 use crate::net::desired::{Desired, Outcome};
 use crate::net::firewall::Firewall;
+use crate::net::hearing::Listeners;
 use crate::net::links::Table;
 use crate::net::monitor::Monitor;
 use crate::net::object_monitor::ObjectMonitor;
@@ -92,6 +93,7 @@ pub fn spawn(
         replaced: Vec::new(),
         desired: Desired::default(),
         carriers: Carriers::default(),
+        listeners: Listeners::default(),
         objects: ObjectMonitor::default(),
         suspects: Suspects::default(),
         settings: KernelSettings::default(),
@@ -104,6 +106,7 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("kernel".into()).spawn(move || {
         kernel.set_realtime(settings.realtime);
         kernel.configure(settings);
+        kernel.listen_at_boot();
         kernel.run();
     })?;
     Ok((handle, thread))
@@ -135,6 +138,8 @@ struct Kernel {
     desired: Desired,
     /// What is believed of links.
     carriers: Carriers,
+    /// Links that have come up and have received nothing yet.
+    listeners: Listeners,
     objects: ObjectMonitor,
     suspects: Suspects,
     settings: KernelSettings,
@@ -194,6 +199,7 @@ impl Kernel {
             self.desired.deadline(),
             self.virtual_links.deadline(),
             self.carriers.deadline(),
+            self.listeners.deadline(),
             self.read_again,
         ];
         let until = deadlines.into_iter().flatten().min().unwrap_or(NEVER);
@@ -220,7 +226,11 @@ impl Kernel {
             Some(self.monitor.as_fd()),
             self.objects.descriptor(),
         ];
-        let sockets: Vec<_> = sockets.into_iter().flatten().collect();
+        let sockets: Vec<_> = sockets
+            .into_iter()
+            .flatten()
+            .chain(self.listeners.descriptors())
+            .collect();
         poll::readable(&sockets, timeout)?;
         Ok(())
     }
@@ -395,6 +405,8 @@ impl Kernel {
             self.changed
                 .extend(self.table.iter().map(|interface| interface.index));
         }
+        self.changed
+            .extend(self.listeners.configure(settings.deaf.clone()));
         self.desired.set_give_up(settings.give_up);
         self.settings = settings;
     }

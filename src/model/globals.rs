@@ -15,6 +15,9 @@ pub enum WhenRemoved {
     Release,
 }
 
+/// Default of `rs_deaf_link`: a port of classic spanning tree listens and learns for 30 s.
+const DEAF_LINK: Duration = Duration::from_secs(40);
+
 /// Global settings. A field's comment names the keyword.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Globals {
@@ -22,6 +25,9 @@ pub struct Globals {
     pub when_removed: WhenRemoved,
     /// `rs_guard`: a process of its own says goodbye for a daemon that was killed.
     pub guard: bool,
+    /// `rs_deaf_link`: how long a link that came up and has received nothing keeps its backups from becoming
+    /// master; zero: not at all.
+    pub deaf_link: Duration,
     /// `process_names`.
     pub process_names: bool,
     /// `process_name`.
@@ -264,6 +270,7 @@ impl Default for Globals {
     fn default() -> Self {
         Globals {
             when_removed: Default::default(),
+            deaf_link: DEAF_LINK,
             guard: true,
             process_names: Default::default(),
             process_name: Default::default(),

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod desired;
 pub mod drain;
 pub mod firewall;
+pub mod hearing;
 pub mod icmp_errors;
 pub mod ipvs;
 pub mod links;

@@ -121,6 +121,10 @@ impl Display for Text<'_> {
             }
             What::AhSync => write!(f, "({n}) IPSEC-AH : Syncing seq_num - Increment seq"),
             What::Timeout => write!(f, "({n}) Receive advertisement timeout"),
+            What::Deaf { interface } => write!(
+                f,
+                "({n}) {interface} is up, but has received nothing since it came up; not becoming master before it has"
+            ),
             What::SentZero => write!(f, "({n}) sent 0 priority"),
             What::Priority { from, to } => write!(f, "({n}) Changing effective priority from {from} to {to}"),
             What::TrackedFile { name, fault: true } => {

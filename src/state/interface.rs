@@ -39,6 +39,21 @@ pub struct Interface {
     pub delayed: bool,
     /// How it is asked for its carrier; `None`: the kernel's word is taken.
     pub linkbeat: Option<Linkbeat>,
+    /// Whether it has received anything since it came up.
+    pub hearing: Hearing,
+}
+
+/// What a link has received since it came up. A switch's port that is up may pass nothing for a while (spanning
+/// tree, link aggregation): whoever is behind it hears nobody, and nobody hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hearing {
+    /// A frame, or it is not looked at, or was for long enough.
+    #[default]
+    Something,
+    /// Nothing: it has come up under our eyes.
+    Nothing,
+    /// Nothing, and the machine has just been started: there was no time to hear from other routers before.
+    NothingSinceBoot,
 }
 
 /// `linkbeat_interfaces`: a way to ask a link for its carrier.

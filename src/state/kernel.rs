@@ -108,6 +108,15 @@ pub struct LinkWatch {
     pub polled: BTreeMap<String, Option<Linkbeat>>,
 }
 
+/// `rs_deaf_link`: links of which it is told whether they have received anything since they came up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeafLinks {
+    /// Interfaces, by name.
+    pub interfaces: std::collections::BTreeSet<String>,
+    /// After this it makes no difference any more; zero: none is looked at.
+    pub limit: Duration,
+}
+
 /// Settings of the kernel thread, from `global_defs`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KernelSettings {
@@ -133,6 +142,8 @@ pub struct KernelSettings {
     pub tracked_interfaces: std::collections::BTreeSet<String>,
     /// Links that are polled, or whose changes are delayed.
     pub watch: LinkWatch,
+    /// Links that may be up and deaf.
+    pub deaf: DeafLinks,
     /// `rs_when_removed release`: an instance gives up what another program has taken from it.
     pub give_up: bool,
     /// `-a`: log every address change seen.

@@ -50,6 +50,11 @@ pub enum What {
     Syncing(VrrpState),
     /// A backup's timer expired.
     Timeout,
+    /// A backup's timer expired, and its link has received nothing since it came up: it waits.
+    Deaf {
+        /// Link.
+        interface: Arc<str>,
+    },
     /// Priority 0 sent.
     SentZero,
     /// Tracking changed the effective priority.

@@ -4,6 +4,7 @@
 pub mod carrier;
 pub mod clock;
 pub mod datagram;
+pub mod frame;
 pub mod local_time;
 pub mod netlink;
 pub mod option;

@@ -82,6 +82,11 @@ impl Company {
         }
     }
 
+    /// An advert of another router was accepted since the start.
+    pub fn has_heard(&self) -> bool {
+        self.heard
+    }
+
     /// Nobody speaks beside it.
     pub fn is_alone(&self) -> bool {
         self.beside.is_empty()

@@ -5,6 +5,7 @@ use super::farewell::Sent;
 use super::instance::Instance as Router;
 use super::tracking::World;
 use crate::model::{Instance, SyncGroup};
+use crate::state::interface::Hearing;
 use crate::state::notify::NotifyKind;
 use crate::state::snapshot::{GroupSnapshot, InstanceSnapshot};
 use crate::state::track::{TrackSource, Verdict};
@@ -95,7 +96,7 @@ pub struct Group {
     pub(super) members: Vec<Router>,
     /// Taken away by the last event; their last adverts may still be asked for.
     departed: Vec<Router>,
-    world: World,
+    pub(super) world: World,
     pub(super) hold_until: u64,
     /// State that the group was last notified of.
     pub(super) told: VrrpState,
@@ -157,14 +158,14 @@ impl Group {
             Event::Packet { instance, packet } => self.packet(instance, &packet, now, out),
             Event::Tick => self.tick(now, out),
             Event::Interface(interface) => {
-                let was_up = self
-                    .world
-                    .interfaces
-                    .get(&interface.name)
-                    .is_some_and(|i| i.is_up());
-                if interface.is_up() && !was_up {
-                    for member in &mut self.members {
+                let before = self.world.interfaces.get(&interface.name);
+                let was_up = before.is_some_and(|i| i.is_up());
+                let was_deaf = before.map_or(Hearing::Something, |i| i.hearing);
+                for member in &mut self.members {
+                    if interface.is_up() && !was_up {
                         member.link_came_up(&interface.name, now);
+                    } else if interface.hearing == Hearing::Something {
+                        member.link_hears(&interface.name, was_deaf, now);
                     }
                 }
                 // A renamed one goes by its new name only.
@@ -380,6 +381,9 @@ impl Group {
         let Some(member) = self.members.get_mut(at) else {
             return;
         };
+        if member.waits_to_hear(&self.world, now, out) {
+            return;
+        }
         let cause = member.timed_out(now, out);
         if self
             .members

@@ -6,6 +6,7 @@ use super::group::{Heard, Reason};
 use super::instance::{Instance, Preempt, nanos};
 use super::priority::{self, OWNER};
 use super::receive::{self, Advert, Context};
+use super::tracking::World;
 use crate::model::vrrp::Version;
 use crate::state::notice::What;
 use crate::state::notify::NotifyKind;
@@ -356,9 +357,9 @@ impl Instance {
         }
     }
 
-    /// Unicast peers may have lost its own address from their tables.
-    pub fn announce_source(&self, out: &mut Effects) {
-        if let (true, Some(source)) = (self.config.unicast, self.source) {
+    /// Unicast peers may have lost its own address from their tables; others are to hear something.
+    pub fn announce_source(&self, world: &World, out: &mut Effects) {
+        if let (true, Some(source)) = (self.config.unicast || self.is_deaf(world), self.source) {
             out.push(Effect::AnnounceSource {
                 instance: self.id,
                 source,

@@ -87,6 +87,10 @@ pub(super) struct Instance {
     pub told: u32,
     pub told_send_failure: bool,
     pub told_conflict: bool,
+    /// It was said that its link has received nothing.
+    pub told_deaf: bool,
+    /// When its link came up; 0 at the start.
+    pub link_up_at: u64,
     pub epoch: u64,
     /// Which of `vips`, then of `excluded_vips`, are set.
     pub set: Vec<bool>,
@@ -147,6 +151,8 @@ impl Instance {
             told: 0,
             told_send_failure: false,
             told_conflict: false,
+            told_deaf: false,
+            link_up_at: 0,
             epoch: 0,
             set: vec![false; config.vips.len() + config.excluded_vips.len()],
             statistics: Statistics::default(),
@@ -313,18 +319,6 @@ impl Instance {
         if let (VrrpState::Backup, Some(due)) = (self.state, self.timers.get(Reason::MasterDown)) {
             let moved = due.saturating_add(after).saturating_sub(before);
             self.timers.set(Reason::MasterDown, moved.max(now.mono.min(due)));
-        }
-    }
-
-    /// Its link is there again. While it was not, nothing could be heard: a backup whose link is not tracked
-    /// counts from now, as one that comes out of FAULT does.
-    pub fn link_came_up(&mut self, interface: &str, now: Now) {
-        if self.config.interface != interface || self.effective == OWNER {
-            return;
-        }
-        if let (VrrpState::Backup, Some(due)) = (self.state, self.timers.get(Reason::MasterDown)) {
-            let wait = now.mono.saturating_add(self.master_down());
-            self.timers.set(Reason::MasterDown, due.max(wait));
         }
     }
 

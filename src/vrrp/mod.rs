@@ -14,6 +14,7 @@ pub mod group;
 mod hear;
 mod hmac;
 mod instance;
+mod link;
 mod peers;
 pub mod plan;
 mod priority;

@@ -117,8 +117,8 @@ impl Group {
                     continue;
                 };
                 member.become_backup(init, cause, hold, now, out);
-                if before == VrrpState::Fault {
-                    member.announce_source(out);
+                if before == VrrpState::Fault || member.is_deaf(&self.world) {
+                    member.announce_source(&self.world, out);
                 }
             }
             self.notify_group_first(start, out);

@@ -97,8 +97,7 @@ impl Lab {
     /// Puts `interface` into `host` and joins it to the segment.
     pub fn connect(&self, host: &Host, interface: &str, segment: &Segment, addresses: &[&str]) -> Port {
         let port = self.cable(host, interface, addresses);
-        self.hub
-            .ip(&format!("link set {} master {}", port.name, segment.bridge));
+        port.join(segment);
         port
     }
 
@@ -148,6 +147,25 @@ impl Port {
 
     pub fn plug(&self) {
         tool("ip", &["-n", &self.hub, "link", "set", &self.name, "up"]);
+    }
+
+    /// From now on nothing that is sent into it comes out anywhere, and the other way round; the carrier stays.
+    pub fn leave(&self) {
+        tool("ip", &["-n", &self.hub, "link", "set", &self.name, "nomaster"]);
+    }
+
+    /// Joins it to a segment.
+    pub fn join(&self, segment: &Segment) {
+        let args = [
+            "-n",
+            &self.hub,
+            "link",
+            "set",
+            &self.name,
+            "master",
+            &segment.bridge,
+        ];
+        tool("ip", &args);
     }
 }
 

@@ -15,6 +15,7 @@ mod clients;
 mod company;
 mod containers;
 mod dbus;
+mod deaf;
 mod edits;
 mod fifo;
 mod firewall;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
             boot::nopreempt_with_a_late_link,
             boot::a_flapping_link_leaves_nobody_in_fault,
             boot::lost_news_are_read_again,
+            deaf::no_second_master_behind_a_deaf_link,
+            deaf::a_deaf_link_is_waited_for_so_long,
             timing::announcements,
             timing::paces,
             timing::beaten_masters_wait_as_long_as_they_are_told,

@@ -5,6 +5,7 @@ mod alone;
 mod anything;
 mod boot;
 mod company;
+mod deaf;
 mod edits;
 mod election;
 mod groups;

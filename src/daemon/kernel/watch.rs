@@ -1,6 +1,7 @@
 //! What the kernel tells: links, addresses, and that something was lost.
 
 use super::Kernel;
+use crate::net::hearing;
 use crate::net::links::Change;
 use crate::net::monitor::Seen;
 use crate::net::objects::Key;
@@ -126,6 +127,12 @@ impl Kernel {
                     self.state_line(&interface.name, came_up);
                 }
                 if came_up {
+                    self.listeners
+                        .came_up(&interface, clock::monotonic(), clock::since_boot());
+                } else if went_down {
+                    self.listeners.went_down(index);
+                }
+                if came_up {
                     self.desired.interface_back(&interface.name, &self.table);
                 }
                 self.firewall.interfaces_changed();
@@ -134,6 +141,7 @@ impl Kernel {
             Change::LinkGone { interface } => {
                 self.link_line(&interface.name, "deleted");
                 self.carriers.gone(interface.index);
+                self.listeners.went_down(interface.index);
                 // One of that name under another index may be there already.
                 if self.table.by_name(&interface.name).is_none() {
                     self.desired.interface_gone(&interface.name);
@@ -206,7 +214,8 @@ impl Kernel {
         let now = clock::monotonic();
         for index in std::mem::take(&mut self.changed) {
             if let Some(interface) = self.table.get(index) {
-                let view = self.carriers.view(interface, &self.table, now);
+                let mut view = self.carriers.view(interface, &self.table, now);
+                view.interface.hearing = self.listeners.hearing(index);
                 if let Some(line) = view.line.filter(|_| self.is_used(&interface.name)) {
                     info!(target: "vrrp", "{line}");
                 }
@@ -215,9 +224,24 @@ impl Kernel {
         }
     }
 
-    /// Links that are polled, and changes that have been held back for long enough.
+    /// At the machine's start a link that is up came up a moment ago.
+    pub(super) fn listen_at_boot(&mut self) {
+        let (now, since_boot) = (clock::monotonic(), clock::since_boot());
+        if since_boot < hearing::BOOT {
+            for link in self.table.iter().filter(|link| link.is_up()) {
+                self.listeners.came_up(link, now, since_boot);
+            }
+        }
+    }
+
+    /// Links that are polled or listened on, and changes that have been held back for long enough.
     pub(super) fn look_at_links(&mut self) {
         let now = clock::monotonic();
+        let heard = self.listeners.due(now);
+        if !heard.is_empty() {
+            self.changed.extend(heard);
+            self.report_changed();
+        }
         if self.carriers.deadline().is_some_and(|at| at <= now) {
             let due = self.carriers.due(&self.table, now);
             self.changed.extend(due);
@@ -266,7 +290,14 @@ impl Kernel {
             .filter(came_up)
             .map(|new| new.name.clone())
             .collect();
+        let now = clock::monotonic();
+        for link in self.table.iter().filter(|link| !link.is_up()) {
+            self.listeners.went_down(link.index);
+        }
         for name in names {
+            if let Some(link) = self.table.by_name(&name) {
+                self.listeners.came_up(link, now, clock::since_boot());
+            }
             self.desired.interface_back(&name, &self.table);
         }
         let changed = self

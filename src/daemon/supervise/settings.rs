@@ -5,7 +5,7 @@ use crate::cli::Options;
 use crate::model::Configuration;
 use crate::model::globals::WhenRemoved;
 use crate::state::InstanceId;
-use crate::state::kernel::{ExtraAnnounce, KernelInstance, KernelSettings};
+use crate::state::kernel::{DeafLinks, ExtraAnnounce, KernelInstance, KernelSettings};
 use crate::vrrp::plan::{self};
 
 /// `process_names`, `vrrp_process_name`.
@@ -113,6 +113,14 @@ pub(super) fn kernel_settings(
         command_buffer: globals.netlink_buffers.vrrp_command,
         monitor_buffer: globals.netlink_buffers.vrrp_monitor,
         watch: link_watch::watch(config),
+        deaf: DeafLinks {
+            interfaces: config
+                .instances
+                .iter()
+                .map(|instance| instance.interface.clone())
+                .collect(),
+            limit: globals.deaf_link,
+        },
         give_up: globals.when_removed == WhenRemoved::Release,
         log_addresses: options.address_monitoring,
         // One below the VRRP thread's.
