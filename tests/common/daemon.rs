@@ -256,6 +256,23 @@ impl Daemon {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }
 
+    /// Stops it until SIGCONT; returns when none of its threads runs any more.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+        let stopped = |task: &str| {
+            let stat = std::fs::read_to_string(task).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        };
+        let tasks = format!("/proc/{}/task", self.pid());
+        wait_until("its threads stop", Duration::from_secs(2), || {
+            let mut tasks = std::fs::read_dir(&tasks).expect("it lives").flatten();
+            tasks
+                .all(|task| stopped(&format!("{}/stat", task.path().display())))
+                .then_some(())
+        });
+    }
+
     pub fn signal(&self, signal: Signal) {
         if self.status.is_none() {
             kill(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {signal}: {error}", self.name));

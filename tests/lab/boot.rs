@@ -87,8 +87,8 @@ pub fn lost_news_are_read_again() {
     daemon.expect("(VI_1) Entering MASTER STATE", secs(5.0));
     single.host.wait_address("eth0", VIP, true, secs(2.0));
     let burst = |add: &str| -> String {
-        (1..=250)
-            .map(|n| format!("address {add} 10.9.9.{n}/32 dev lo\n"))
+        (0..600)
+            .map(|n| format!("address {add} 10.9.{}.{}/32 dev lo\n", n / 200, n % 200 + 1))
             .collect()
     };
     let batch = |name: &str, text: &str| {
@@ -102,14 +102,14 @@ pub fn lost_news_are_read_again() {
         ("add", "down", "(VI_1) Entering FAULT STATE"),
         ("del", "up", "(VI_1) Entering MASTER STATE"),
     ] {
-        daemon.signal(Signal::SIGSTOP);
+        daemon.pause();
         batch("burst", &format!("{}link set eth1 {link}\n", burst(add)));
         daemon.signal(Signal::SIGCONT);
         daemon.expect("Netlink: Receive buffer overrun on monitor socket", secs(3.0));
         daemon.expect(line, secs(4.0));
     }
     // A virtual address that goes meanwhile is missed, and put back.
-    daemon.signal(Signal::SIGSTOP);
+    daemon.pause();
     batch("burst", &format!("{}address del {VIP} dev eth0\n", burst("add")));
     daemon.signal(Signal::SIGCONT);
     daemon.expect("Netlink: Receive buffer overrun on monitor socket", secs(3.0));
