@@ -170,6 +170,7 @@ pub fn all() -> Vec<Row> {
         scripts::row(),
     ];
     rows.extend(features::rows());
+    rows.extend(crate::loaded::rows());
     rows
 }
 

@@ -6,6 +6,7 @@ mod common;
 
 mod bfd;
 mod checks;
+mod loaded;
 mod rows;
 mod table;
 
