@@ -71,6 +71,8 @@ impl Schedule {
 
     /// Takes the result of an attempt.
     pub fn take(&self, standing: &mut Standing, good: bool) -> Step {
+        standing.checks += 1;
+        standing.bad += u64::from(!good);
         let deciding = standing.up || !standing.has_run;
         if good {
             let first = !standing.has_run;
@@ -99,6 +101,8 @@ impl Schedule {
 
     /// Takes the result of one of `urls` urls, which are asked one after the other.
     pub fn take_url(&self, standing: &mut Standing, good: bool, urls: usize, fast_recovery: bool) -> Step {
+        standing.checks += 1;
+        standing.bad += u64::from(!good);
         let deciding = standing.up || !standing.has_run;
         if good {
             standing.iterations = Some(0);

@@ -3,7 +3,7 @@
 
 use super::host::Host;
 use crate::model::Globals;
-use crate::model::globals::WhenRemoved;
+use crate::model::globals::{MetricsAddress, WhenRemoved};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +34,20 @@ pub fn set(name: &str, value: Option<&str>, globals: &mut Globals) -> Result<(),
                 ));
             }
         },
+        ("rs_metrics", Some("off")) => globals.metrics = None,
+        ("rs_metrics", Some(path)) if path.starts_with('/') => {
+            globals.metrics = Some(MetricsAddress::Unix(path.to_owned()));
+        }
+        ("rs_metrics", address) => {
+            let address = address.unwrap_or_default();
+            let Ok(address) = address.parse() else {
+                return Err(format!(
+                    "rs_metrics must be an address with a port (127.0.0.1:9650, [::1]:9650), the path of a socket, or off, not {}",
+                    if address.is_empty() { "nothing" } else { address }
+                ));
+            };
+            globals.metrics = Some(MetricsAddress::Tcp(address));
+        }
         _ => return Err(format!("{name} is not a setting of keepalived-rs")),
     }
     Ok(())

@@ -112,9 +112,10 @@ impl Dumps {
         self.put(snapshot, &path, &report::stats(snapshot));
     }
 
-    /// SIGRTMIN+2: the JSON file; none when there are no instances.
+    /// SIGRTMIN+2: the JSON file; none when there are no instances, nor virtual servers that go into it.
     pub fn json(&self, snapshot: &Snapshot) {
-        if snapshot.instances.is_empty() {
+        let servers = report::lvs_json::is_wanted(&snapshot.config.globals, snapshot.lvs.as_ref());
+        if snapshot.instances.is_empty() && !servers {
             return;
         }
         let text = report::json_with_ours(snapshot, snapshot.config.globals.json_version);

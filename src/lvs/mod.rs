@@ -4,22 +4,26 @@
 
 mod alert;
 mod entries;
+mod marks;
 mod pool;
 mod reload;
 mod server;
 pub mod traffic;
+mod view;
 
 pub use entries::LARGEST_RANGE;
 
 use crate::model::lvs::Lvs as Config;
 use crate::model::lvs::{GroupEntry, Service, VirtualServer};
 use crate::state::check::{CheckReport, CheckerId};
-use crate::state::lvs::{LvsEffect, LvsSnapshot, Operation, Table};
+use crate::state::lvs::{LvsEffect, LvsSnapshot, Marked, Operation, ServiceKey, Table};
+use marks::Marks;
 use pool::Pool;
 use server::{Check, Real, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Settings from `global_defs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +56,8 @@ pub struct Lvs {
     local: BTreeSet<IpAddr>,
     next_server: u32,
     next_check: u32,
+    now: Option<SystemTime>,
+    marks: Marks,
 }
 
 impl Lvs {
@@ -59,6 +65,7 @@ impl Lvs {
     /// state.
     pub fn configure(&mut self, config: &Config, settings: LvsSettings, out: &mut Vec<LvsEffect>) {
         self.settings = settings;
+        self.marks.assign(config);
         let kept = self.take_differences(config, out);
         let mut begun = BTreeSet::new();
         let mut servers = Vec::with_capacity(config.servers.len());
@@ -81,6 +88,11 @@ impl Lvs {
             .map(|g| (g.name.clone(), g.entries.clone()))
             .collect();
         self.index();
+        if let Some(now) = self.now {
+            for server in &mut self.servers {
+                server.look(None, now);
+            }
+        }
         for server in &self.servers {
             if begun.contains(&server.id) {
                 for place in 0..server.reals.len() {
@@ -95,9 +107,19 @@ impl Lvs {
         let Some((server, real, check)) = self.checks.get(&report.checker) else {
             return;
         };
+        let place = (*real, *check);
         if let Some(server) = self.servers.get_mut(*server) {
-            server.report((*real, *check), &report.verdict, &mut self.pool, out);
+            server.report(place, &report.verdict, &mut self.pool, out);
+            if let Some(now) = self.now {
+                server.look(Some(place.0), now);
+                server.remember(place, &report.verdict, now);
+            }
         }
+    }
+
+    /// The moment of what comes next, for those who ask since when something is so.
+    pub fn at(&mut self, now: SystemTime) {
+        self.now = Some(now);
     }
 
     /// The addresses of this host have changed.
@@ -128,6 +150,16 @@ impl Lvs {
         self.checks.clear();
     }
 
+    /// `nftables_ipvs`: as of the next configuration, groups of addresses are known by marks from this one on.
+    pub fn map_groups(&mut self, from: Option<u32>) {
+        self.marks.from = from;
+    }
+
+    /// What nftables is to mark.
+    pub fn marked(&self, config: &Config) -> Vec<Marked> {
+        self.marks.marked(config)
+    }
+
     /// Whether a checker belongs to a real server still.
     pub fn has_checker(&self, id: CheckerId) -> bool {
         self.checks.contains_key(&id)
@@ -142,6 +174,7 @@ impl Lvs {
     pub fn snapshot(&self) -> LvsSnapshot {
         LvsSnapshot {
             servers: self.servers.iter().map(Server::view).collect(),
+            marks: self.marks.given().clone(),
             standings: BTreeMap::new(),
             traffic: Vec::new(),
         }
@@ -153,16 +186,26 @@ impl Lvs {
         let mut server = Server {
             id: self.next_server,
             name: config.to_string(),
-            keys: entries::services(config, all),
+            keys: self.services(config, all),
+            ranges: match self.marks.from {
+                Some(_) => marks::ranges(config, all),
+                None => Vec::new(),
+            },
             reals: reals.map(|real| self.new_real(config, real)).collect(),
             config: Arc::new(config.clone()),
             sorry: Default::default(),
             quorum_up: false,
+            since: Default::default(),
             suspended: false,
             reloaded: false,
         };
         server.suspended = is_suspended(&server, &self.local);
         server
+    }
+
+    /// Its services in the kernel, in the order of the file.
+    fn services(&self, server: &VirtualServer, all: &Config) -> Vec<ServiceKey> {
+        marks::services(self.marks.given(), server, all)
     }
 
     fn new_real(&mut self, server: &VirtualServer, config: &crate::model::lvs::RealServer) -> Real {
@@ -178,6 +221,7 @@ impl Lvs {
             set: false,
             weight_before: 0,
             reloaded: false,
+            since: Default::default(),
         }
     }
 
@@ -196,7 +240,13 @@ impl Lvs {
 fn is_suspended(server: &Server, local: &BTreeSet<IpAddr>) -> bool {
     server.config.ha_suspend
         && !matches!(server.config.service, Service::Mark(_))
-        && !entries::holds_address(&server.keys, |address| local.contains(&address))
+        && match server.ranges.is_empty() {
+            true => !entries::holds_address(&server.keys, |address| local.contains(&address)),
+            false => !server
+                .ranges
+                .iter()
+                .any(|(first, last)| first <= last && local.range(first..=last).next().is_some()),
+        }
 }
 
 /// Whether a change of the kernel's table is one of these effects.

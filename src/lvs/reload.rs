@@ -4,7 +4,7 @@
 
 use super::entries::{self, Identity};
 use super::server::{Check, Real, Server};
-use super::{Lvs, is_suspended};
+use super::{Lvs, is_suspended, marks};
 use crate::model::lvs::Lvs as Config;
 use crate::model::lvs::{RealServer, Service, VirtualServer};
 use crate::state::check::CheckerId;
@@ -71,8 +71,13 @@ impl Lvs {
         for place in 0..server.reals.len() {
             server.reals[place].weight_before = server.weight(place);
         }
-        let keys = entries::services(new, all);
-        if keys == server.keys && *server.config == *new {
+        let keys = self.services(new, all);
+        let ranges = match self.marks.from {
+            Some(_) => marks::ranges(new, all),
+            None => Vec::new(),
+        };
+        let moved = std::mem::replace(&mut server.ranges, ranges) != server.ranges;
+        if keys == server.keys && !moved && *server.config == *new {
             return;
         }
         let old = std::mem::replace(&mut server.config, Arc::new(new.clone()));

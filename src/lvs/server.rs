@@ -5,11 +5,12 @@ use super::pool::{Owner, Pool};
 use super::{alert, entries};
 use crate::model::checker::{Checker, CheckerKind};
 use crate::model::lvs::{RealServer, VirtualServer};
-use crate::state::check::{CheckVerdict, CheckerId};
+use crate::state::check::{CheckHistory, CheckVerdict, CheckerId};
 use crate::state::lvs::{
-    CheckerStart, CheckerView, DestinationSettings, LvsEffect, LvsMail, LvsNotice, LvsNotification,
-    QuorumChange, RealView, ServerView, ServiceKey, SorryView,
+    CheckerStart, DestinationSettings, LvsEffect, LvsMail, LvsNotice, LvsNotification, QuorumChange,
+    ServiceKey, Since, SorryView,
 };
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Largest weight that IPVS takes.
@@ -22,9 +23,12 @@ pub(super) struct Server {
     pub config: Arc<VirtualServer>,
     pub name: String,
     pub keys: Vec<ServiceKey>,
+    /// Addresses of a group that is known by a mark (`nftables_ipvs`).
+    pub ranges: Vec<(IpAddr, IpAddr)>,
     pub reals: Vec<Real>,
     pub sorry: SorryView,
     pub quorum_up: bool,
+    pub since: Since,
     /// `ha_suspend`: no address of it is on this host.
     pub suspended: bool,
     pub reloaded: bool,
@@ -39,6 +43,7 @@ pub(super) struct Real {
     pub set: bool,
     pub weight_before: u32,
     pub reloaded: bool,
+    pub since: Since,
     pub checks: Vec<Check>,
 }
 
@@ -49,6 +54,7 @@ pub(super) struct Check {
     pub up: bool,
     pub has_run: bool,
     pub weight: i64,
+    pub history: Arc<CheckHistory>,
 }
 
 impl Check {
@@ -61,6 +67,7 @@ impl Check {
             up,
             has_run: false,
             weight: 0,
+            history: Arc::default(),
         }
     }
 }
@@ -421,41 +428,6 @@ impl Server {
             .filter(|(real, _)| real.alive)
             .map(|(real, config)| u64::from(real.weight(config)))
             .sum()
-    }
-
-    pub fn view(&self) -> ServerView {
-        let real = |(real, config): (&Real, &RealServer)| RealView {
-            weight: real.weight(config),
-            weight_before: real.weight_before,
-            alive: real.alive,
-            set: real.set,
-            failed: u32::try_from(real.failed()).unwrap_or(u32::MAX),
-            reloaded: real.reloaded,
-            checkers: real
-                .checks
-                .iter()
-                .map(|check| CheckerView {
-                    id: check.id,
-                    checker: check.checker.clone(),
-                    enabled: !self.suspended,
-                    up: check.up,
-                    has_run: check.has_run,
-                    weight: check.weight,
-                })
-                .collect(),
-        };
-        ServerView {
-            config: self.config.clone(),
-            reals: self
-                .reals
-                .iter()
-                .zip(&self.config.real_servers)
-                .map(real)
-                .collect(),
-            sorry: self.sorry,
-            quorum_up: self.quorum_up,
-            reloaded: self.reloaded,
-        }
     }
 
     /// Weight with which the quorum is gained.

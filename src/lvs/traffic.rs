@@ -1,17 +1,23 @@
 //! What the kernel has counted, for each virtual server.
 
-use super::entries;
+use super::{entries, marks};
 use crate::model::lvs::Lvs as Config;
-use crate::model::lvs::VirtualServer;
+use crate::model::lvs::{Protocol, VirtualServer};
 use crate::state::traffic::{Counters, ServerTraffic, VirtualTraffic};
+use std::collections::BTreeMap;
 
 /// The sums of one virtual server; a group has many services.
-pub fn of_server(server: &VirtualServer, config: &Config, counters: &Counters) -> VirtualTraffic {
+pub fn of_server(
+    server: &VirtualServer,
+    config: &Config,
+    marks: &BTreeMap<(String, Protocol), u32>,
+    counters: &Counters,
+) -> VirtualTraffic {
     let mut sums = VirtualTraffic {
         reals: vec![ServerTraffic::default(); server.real_servers.len()],
         ..VirtualTraffic::default()
     };
-    for key in entries::services(server, config) {
+    for key in marks::services(marks, server, config) {
         if let Some(traffic) = counters.services.get(&key) {
             sums.total += *traffic;
         }
@@ -73,7 +79,7 @@ mod tests {
         // Another's.
         let other = ServiceKey::Mark(8, crate::model::route::Family::Inet);
         counters.services.insert(other, traffic(1 << 40));
-        let sums = of_server(server, &config, &counters);
+        let sums = of_server(server, &config, &BTreeMap::new(), &counters);
         assert_eq!(sums.total.connections, 6);
         let reals: Vec<_> = sums
             .reals
@@ -83,7 +89,7 @@ mod tests {
         assert_eq!(reals, [(60, 3), (600, 3)]);
         assert_eq!(sums.sorry.traffic.connections, 6000);
         assert_eq!(
-            of_server(server, &config, &Counters::default()).total,
+            of_server(server, &config, &BTreeMap::new(), &Counters::default()).total,
             Traffic::default()
         );
     }

@@ -2,7 +2,8 @@
 
 use super::script::{Command, Identity};
 use super::vrrp::Version;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// What a master does when another program removes an address, a route or a rule of its.
@@ -18,6 +19,24 @@ pub enum WhenRemoved {
 /// Default of `rs_deaf_link`: a port of classic spanning tree listens and learns for 30 s.
 const DEAF_LINK: Duration = Duration::from_secs(40);
 
+/// `rs_metrics`: where metrics are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// Path of a Unix socket.
+    Unix(String),
+}
+
+impl fmt::Display for MetricsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MetricsAddress::Tcp(address) => write!(f, "http://{address}/metrics"),
+            MetricsAddress::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
 /// Global settings. A field's comment names the keyword.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Globals {
@@ -28,6 +47,8 @@ pub struct Globals {
     /// `rs_deaf_link`: how long a link that came up and has received nothing keeps its backups from becoming
     /// master; zero: not at all.
     pub deaf_link: Duration,
+    /// `rs_metrics`.
+    pub metrics: Option<MetricsAddress>,
     /// `process_names`.
     pub process_names: bool,
     /// `process_name`.
@@ -272,6 +293,7 @@ impl Default for Globals {
             when_removed: Default::default(),
             deaf_link: DEAF_LINK,
             guard: true,
+            metrics: None,
             process_names: Default::default(),
             process_name: Default::default(),
             vrrp_process_name: Default::default(),

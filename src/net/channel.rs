@@ -12,6 +12,9 @@ use std::io;
 const DUMP_ATTEMPTS: u32 = 5;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 
+/// What is sent at once and is longer needs a larger send buffer than the kernel's default, bytes.
+const LARGE: usize = 64 * 1024;
+
 /// A socket for requests.
 #[derive(Debug)]
 pub struct Channel {
@@ -141,6 +144,10 @@ impl Channel {
         }
         let acknowledged = batch.acknowledged;
         self.forget_rest();
+        let length = self.writer.bytes().len();
+        if length > LARGE {
+            self.socket.set_send_buffer(length * 2)?;
+        }
         self.socket.send(self.writer.bytes())?;
         let mut errors = Vec::new();
         loop {

@@ -39,13 +39,26 @@ fn write_group(text: &mut Text, group: &ServerGroup, lvs: &LvsSnapshot) {
         yes_no(group.has_family(Family::Inet)),
         yes_no(group.has_family(Family::Inet6))
     );
+    let mark = |protocol| {
+        lvs.marks
+            .get(&(group.name.clone(), protocol))
+            .copied()
+            .unwrap_or(0)
+    };
+    let marks = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(mark);
+    let mapped = marks.iter().any(|mark| *mark != 0);
+    if mapped {
+        let [tcp, udp, sctp] = marks;
+        line!(text, "  Fwmark TCP: {tcp} UDP: {udp} SCTP: {sctp}");
+    }
     let used: Vec<&ServerView> = lvs
         .servers
         .iter()
         .filter(|server| matches!(&server.config.service, Service::Group(name, _) if *name == group.name))
         .collect();
     let alive = |of: &dyn Fn(&VirtualServer) -> bool| -> usize {
-        let servers = used.iter().filter(|server| of(&server.config));
+        // keepalived counts what is in the kernel's table for the line, and nothing is.
+        let servers = used.iter().filter(|server| !mapped && of(&server.config));
         servers
             .flat_map(|server| &server.reals)
             .filter(|real| real.alive)

@@ -1,8 +1,9 @@
-//! What keepalived's JSON has no place for: why an instance is in its state, whom it has met, and what came of
-//! scripts. It stands under a key of its own behind keepalived's (`json_version 2`), so that whoever reads
+//! What keepalived's JSON has no place for: why an instance is in its state, whom it has met, what came of
+//! scripts, and virtual servers. It stands under a key of its own behind keepalived's (`json_version 2`), so that whoever reads
 //! keepalived's reads this.
 
 use super::company::{reason, unreachable, write_mac};
+use super::lvs_json;
 use crate::state::company::{ConflictSnapshot, PeerSnapshot};
 use crate::state::history::{RunEnd, ScriptHistory, ScriptRun};
 use crate::state::notify::Subject;
@@ -15,7 +16,7 @@ pub const KEY: &str = "keepalived_rs";
 
 /// Its value.
 pub fn ours(snapshot: &Snapshot) -> Value {
-    json!({
+    let mut ours = json!({
         "instances": snapshot.instances.iter().map(instance).collect::<Vec<_>>(),
         "track_scripts": snapshot.scripts.iter().map(|script| {
             let mut object = history(&script.history);
@@ -36,7 +37,11 @@ pub fn ours(snapshot: &Snapshot) -> Value {
             object.insert("script".into(), notify.program.clone().into());
             Value::from(object)
         }).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(lvs), Some(object)) = (&snapshot.lvs, ours.as_object_mut()) {
+        object.insert("virtual_servers".into(), lvs_json::servers(lvs));
+    }
+    ours
 }
 
 fn instance(taken: &InstanceSnapshot) -> Value {
@@ -122,7 +127,7 @@ fn run(run: &ScriptRun) -> Value {
 }
 
 /// Seconds since 1970.
-fn moment(time: SystemTime) -> Value {
+pub(super) fn moment(time: SystemTime) -> Value {
     length(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

@@ -2,4 +2,5 @@
 
 #[cfg(feature = "dbus")]
 pub mod dbus;
+pub mod metrics;
 pub mod snmp;

@@ -1,5 +1,6 @@
 //! What the checkers of real servers tell the load balancer.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -37,6 +38,64 @@ pub enum CheckVerdict {
     Weight(i64),
 }
 
+/// What a checker has found since it was started: the changes of its verdict.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CheckHistory {
+    /// Verdicts that the server is down.
+    pub failures: u64,
+    /// The last changes, the oldest first; four at most.
+    pub last: VecDeque<CheckChange>,
+}
+
+/// A verdict that differed from the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckChange {
+    /// When.
+    pub at: SystemTime,
+    /// Why the server is down; `None`: it is up.
+    pub down: Option<String>,
+}
+
+impl CheckHistory {
+    const CHANGES: usize = 4;
+    /// A reason is at most so long, bytes: servers have a say in it.
+    const REASON: usize = 256;
+
+    /// Takes a verdict down; one that only differs in its weight is none.
+    pub fn take(&mut self, at: SystemTime, verdict: &CheckVerdict) {
+        let down = match verdict {
+            CheckVerdict::Down { reason } => {
+                let mut end = reason.len().min(Self::REASON);
+                while !reason.is_char_boundary(end) {
+                    end -= 1;
+                }
+                Some(reason.get(..end).unwrap_or_default().to_owned())
+            }
+            CheckVerdict::Up | CheckVerdict::Weight(_) => None,
+        };
+        if self
+            .last
+            .back()
+            .is_some_and(|last| last.down.is_some() == down.is_some())
+        {
+            return;
+        }
+        self.failures += u64::from(down.is_some());
+        if self.last.len() == Self::CHANGES {
+            self.last.pop_front();
+        }
+        self.last.push_back(CheckChange { at, down });
+    }
+
+    /// The last failure, and when it was.
+    pub fn last_failure(&self) -> Option<(&str, SystemTime)> {
+        let failures = self.last.iter().rev();
+        failures
+            .filter_map(|change| Some((change.down.as_deref()?, change.at)))
+            .next()
+    }
+}
+
 /// Where a checker stands: what a dump shows, and what its successor after a reload goes on with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
@@ -58,6 +117,10 @@ pub struct Standing {
     pub sequence: u16,
     /// What it adds to the weight of the real server.
     pub weight: i64,
+    /// Checks that have been made.
+    pub checks: u64,
+    /// Those of them that failed; `retry` does not matter.
+    pub bad: u64,
 }
 
 impl Standing {
@@ -67,5 +130,29 @@ impl Standing {
             up,
             ..Standing::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_are_kept_and_not_many() {
+        let mut history = CheckHistory::default();
+        let down = |reason: &str| CheckVerdict::Down {
+            reason: reason.to_owned(),
+        };
+        history.take(SystemTime::UNIX_EPOCH, &down(&"\u{e9}".repeat(1000)));
+        assert_eq!(history.last[0].down.as_ref().unwrap().len(), CheckHistory::REASON);
+        for _ in 0..5 {
+            history.take(SystemTime::UNIX_EPOCH, &CheckVerdict::Up);
+            history.take(SystemTime::UNIX_EPOCH, &CheckVerdict::Weight(3));
+            history.take(SystemTime::UNIX_EPOCH, &down("one"));
+            history.take(SystemTime::UNIX_EPOCH, &down("two"));
+        }
+        assert_eq!((history.failures, history.last.len()), (6, CheckHistory::CHANGES));
+        history.take(SystemTime::UNIX_EPOCH, &CheckVerdict::Up);
+        assert_eq!(history.last_failure(), Some(("one", SystemTime::UNIX_EPOCH)));
     }
 }

@@ -1,6 +1,6 @@
 //! The load balancer: what the kernel's table is to hold, and what is told about virtual and real servers.
 
-use super::check::{CheckerId, Standing};
+use super::check::{CheckHistory, CheckerId, Standing};
 use super::traffic::VirtualTraffic;
 use crate::model::checker::Checker;
 use crate::model::lvs::{Method, Protocol, SchedulerFlags, VirtualServer};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A service of IPVS: what packets are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +114,21 @@ pub enum Operation {
     EditDestination(ServiceKey, DestinationKey, DestinationSettings),
     /// The server leaves.
     RemoveDestination(ServiceKey, DestinationKey),
+}
+
+/// `nftables_ipvs`: packets that get a firewall mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// The mark.
+    pub mark: u32,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// First destination address.
+    pub first: IpAddr,
+    /// Last one.
+    pub last: IpAddr,
+    /// Destination port; 0 is all.
+    pub port: u16,
 }
 
 /// `lvs_sync_daemon`: one daemon of the kernel that tells or learns connections.
@@ -344,6 +360,32 @@ pub struct CheckerView {
     pub has_run: bool,
     /// What it adds to the weight.
     pub weight: i64,
+    /// Its verdicts so far.
+    pub history: Arc<CheckHistory>,
+}
+
+/// Since when something is up or down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    /// Up, when it was last looked at; `None` before the first time.
+    up: Option<bool>,
+    /// Since when; `None` before the first time.
+    pub at: Option<SystemTime>,
+    /// How often it has changed.
+    pub changes: u64,
+}
+
+impl Since {
+    /// It is this at this moment.
+    pub fn look(&mut self, up: bool, now: SystemTime) {
+        if let Some(before) = self.up.replace(up) {
+            if before == up {
+                return;
+            }
+            self.changes += 1;
+        }
+        self.at = Some(now);
+    }
 }
 
 /// A real server as it is now; its settings are those of the same place in the virtual server.
@@ -361,6 +403,8 @@ pub struct RealView {
     pub failed: u32,
     /// It was there before the last reload.
     pub reloaded: bool,
+    /// Since when it is up or down.
+    pub since: Since,
     /// Checkers.
     pub checkers: Vec<CheckerView>,
 }
@@ -385,6 +429,10 @@ pub struct ServerView {
     pub sorry: SorryView,
     /// It has its quorum.
     pub quorum_up: bool,
+    /// Since when it has or lacks it.
+    pub since: Since,
+    /// Weight of the real servers that are up.
+    pub weight: u64,
     /// It was there before the last reload.
     pub reloaded: bool,
 }
@@ -394,6 +442,8 @@ pub struct ServerView {
 pub struct LvsSnapshot {
     /// In the order of the file.
     pub servers: Vec<ServerView>,
+    /// `nftables_ipvs`: marks of groups, by group and protocol.
+    pub marks: BTreeMap<(String, Protocol), u32>,
     /// Where each checker stands.
     pub standings: BTreeMap<CheckerId, Standing>,
     /// What the kernel has counted for each of them; empty where nobody asked.

@@ -69,7 +69,9 @@ impl NetlinkSocket {
 
     /// Size of the send buffer, bytes. One `send` must be smaller.
     pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        self.socket.set_send_buffer_size(bytes)
+        let size = i32::try_from(bytes).unwrap_or(i32::MAX);
+        option::set_int(&self.socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size)
+            .or_else(|_| self.socket.set_send_buffer_size(bytes))
     }
 
     /// Lets only these messages in.

@@ -113,7 +113,7 @@ fn checks(which: Which) -> Vec<Value> {
     let (from, cpu) = (now_ns(), daemon.cpu_seconds());
     std::thread::sleep(PERIOD);
     let (until, used) = (now_ns(), daemon.cpu_seconds() - cpu);
-    let (resident, proportional) = daemon.memory();
+    let memory = daemon.memory();
     let seconds = (until - from) as f64 / 1e9;
     let mut count = 0;
     let mut off: Vec<f64> = Vec::new();
@@ -141,8 +141,8 @@ fn checks(which: Which) -> Vec<Value> {
         value("mean interval beyond 1 s", "ms", mean, 1.0),
         value("half of the intervals within", "ms", part(0.5), 1.0),
         value("99 % of the intervals within", "ms", part(0.99), 1.0),
-        value("resident", "KiB", resident as f64, 1.0),
-        value("proportional (PSS)", "KiB", proportional as f64, None),
+        value("resident", "KiB", memory.resident as f64, 1.0),
+        value("proportional (PSS)", "KiB", memory.proportional as f64, None),
     ]
 }
 

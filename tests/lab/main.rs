@@ -26,6 +26,7 @@ mod impaired;
 mod interop;
 mod kernel;
 mod mail;
+mod metrics;
 mod monitoring;
 mod never_late;
 mod outsiders;
@@ -145,6 +146,8 @@ fn main() -> ExitCode {
             told::conflicts,
             told::unicast_peers_that_answer_nothing,
             told::what_came_of_scripts,
+            metrics::virtual_servers_in_the_json,
+            metrics::metrics_are_answered_and_hold_up_nothing,
             golden::version_2_with_password,
             golden::configuration_in_the_log,
             golden::version_2_backup,

@@ -19,7 +19,7 @@ fn quick(priority: u8, more: &str) -> String {
 }
 
 /// Our part of a new JSON file, when it is as `wanted` says.
-fn told(daemon: &Daemon, host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub fn told(daemon: &Daemon, host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let path = host.tmp().join("keepalived.json");
     let mut last = String::new();
     let found = wait_until(what, secs(10.0), || {

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod decisions;
+mod marks;
 mod reload;
 
 use keepalived_rs::config::{self, MemoryHost, ReadOptions};

@@ -39,7 +39,7 @@ impl Counters {
         reader.refresh(&config);
         let servers = lvs.servers.iter();
         lvs.traffic = servers
-            .map(|server| traffic::of_server(&server.config, &config.lvs, &reader.counted))
+            .map(|server| traffic::of_server(&server.config, &config.lvs, &lvs.marks, &reader.counted))
             .collect();
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Ours {
     pub timeouts: Option<LvsTimeouts>,
     /// Synchronization daemons.
     pub daemons: bool,
+    /// Table of nftables.
+    pub table: Option<String>,
 }
 
 /// The file.
@@ -147,6 +149,9 @@ fn text(ours: &Ours, boot: &str, namespace: u64) -> String {
     if ours.daemons {
         out.push_str("daemons\n");
     }
+    if let Some(table) = &ours.table {
+        let _ = writeln!(out, "nftables {table}");
+    }
     for key in &ours.services {
         let _ = match key {
             ServiceKey::Address(protocol, address, port) => {
@@ -172,6 +177,7 @@ fn parse(text: &str, boot: &str) -> Option<Found> {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["end"] => return Some(Found { namespace, ours }),
+            ["nftables", table] => ours.table = Some(table.to_owned()),
             ["daemons"] => ours.daemons = true,
             ["timeouts", tcp, fin, udp] => {
                 let seconds = |word: &str| word.parse().ok().filter(|seconds| *seconds > 0);
@@ -221,6 +227,7 @@ mod tests {
                 udp: None,
             }),
             daemons: true,
+            table: Some("keepalived_ipvs".to_owned()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::daemon::services::Services;
 use crate::lvs::{self, Lvs, LvsSettings, LvsStop};
 use crate::model::Configuration;
 use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
+use crate::net::firewall::marks::Marks;
 use crate::net::ipvs::keeper::Keeper;
 use crate::process;
 use crate::process::privileges::ScriptGroups;
@@ -26,7 +27,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
@@ -46,6 +47,7 @@ const TURN: usize = 256;
 pub(super) struct Thread {
     lvs: Lvs,
     keeper: Keeper,
+    marks: Marks,
     config: Arc<Configuration>,
     services: Option<Services>,
     snmp: Option<Snmp>,
@@ -85,6 +87,7 @@ impl Thread {
         Thread {
             lvs: Lvs::default(),
             keeper: Keeper::default(),
+            marks: Marks::default(),
             config: Arc::default(),
             services: None,
             snmp: None,
@@ -136,6 +139,7 @@ impl Thread {
                 },
                 _ = heard.recv_many(&mut verdicts, TURN) => {
                     let mut effects = Vec::new();
+                    self.lvs.at(SystemTime::now());
                     for report in verdicts.drain(..) {
                         self.lvs.report(&report, &mut effects);
                     }
@@ -152,6 +156,7 @@ impl Thread {
                     spent += begun.elapsed();
                     look = Instant::now();
                     if done {
+                        self.marks.check();
                         look += ROUND.max(std::mem::take(&mut spent) * SHARE);
                     }
                 }
@@ -221,8 +226,16 @@ impl Thread {
         let settings = LvsSettings {
             init_notifies: self.config.globals.rs_init_notifies,
         };
+        self.lvs.at(SystemTime::now());
+        let globals = &self.config.globals;
+        let from = globals
+            .nftables_ipvs
+            .as_ref()
+            .map(|_| globals.nftables_ipvs_start_fwmark);
+        self.lvs.map_groups(from);
         self.lvs.configure(&self.config.lvs, settings, &mut effects);
         self.perform(effects);
+        self.mark_groups();
         self.sweep();
         info!(target: "checkers", "Activating BFD healthchecker");
     }
@@ -299,6 +312,34 @@ impl Thread {
             ..Run::default()
         };
         services.spawner().run(run).wait().await;
+    }
+
+    fn open_marks(&mut self) -> io::Result<()> {
+        counters::within_namespace(&self.config, || self.marks.open())
+    }
+
+    /// `nftables_ipvs`. After the services, so that nothing is marked that nobody takes.
+    fn mark_groups(&mut self) {
+        let config = self.config.clone();
+        let globals = &config.globals;
+        let Some(table) = &globals.nftables_ipvs else {
+            self.marks.remove();
+            return;
+        };
+        let wanted = self.lvs.marked(&config.lvs);
+        if let Err(problem) = self.open_marks() {
+            error!(target: "checkers", "nftables_ipvs: {problem}");
+            return;
+        }
+        // Written down before it is there.
+        self.left.table.get_or_insert_with(|| table.clone());
+        self.remember(&[]);
+        self.marks.set(
+            table,
+            globals.nftables_ipvs_priority,
+            globals.nftables_counters,
+            wanted,
+        );
     }
 
     fn set_timeouts(&mut self) {
@@ -405,6 +446,11 @@ impl Thread {
             services: self.keeper.services().copied().collect(),
             timeouts: self.timeouts,
             daemons: self.config.globals.lvs_sync_daemon.is_some(),
+            table: self
+                .left
+                .table
+                .clone()
+                .or_else(|| self.marks.table().map(str::to_owned)),
         };
         ours.services.extend(&self.left.services);
         for operation in lvs::operations(effects) {
@@ -419,6 +465,12 @@ impl Thread {
     fn sweep(&mut self) {
         if self.keeper.ipvs().is_some() {
             self.keeper.remove_left(std::mem::take(&mut self.left.services));
+            if let Some(table) = self.left.table.take()
+                && self.marks.table() != Some(&table)
+                && self.open_marks().is_ok()
+            {
+                self.marks.remove_left(&table);
+            }
             self.remember(&[]);
         }
     }
@@ -491,6 +543,9 @@ impl Thread {
             LvsFlushOnStop::VirtualServers => LvsStop::RemoveQuietly,
             LvsFlushOnStop::No => LvsStop::Remove,
         };
+        if !self.keep {
+            self.marks.remove();
+        }
         let mut effects = Vec::new();
         self.lvs.stop(how, &mut effects);
         self.perform(effects);

@@ -139,6 +139,7 @@ impl<'a> Supervisor<'a> {
             lvs,
             bus,
             snmp,
+            metrics: None,
             control,
             guard,
             dumps: Dumps::new(),
@@ -176,6 +177,7 @@ impl<'a> Supervisor<'a> {
             tracing::info!(target: "parent", "Starting BFD on the VRRP thread, pid={}", std::process::id());
         }
         supervisor.serve_snmp().await;
+        supervisor.serve_metrics();
         supervisor.serve(true).await;
         supervisor.serve_bus();
         let first = plan::plan(&supervisor.running, &supervisor.config);

@@ -188,6 +188,7 @@ impl Supervisor<'_> {
         self.keep_bfd_pid_file();
         self.reload_time.configure(&self.config.globals);
         self.serve_snmp().await;
+        self.serve_metrics();
         self.serve(false).await;
         self.serve_bus();
         self.apply(plan, false);

@@ -41,6 +41,9 @@ impl Supervisor<'_> {
         if let Some(snmp) = self.snmp.get() {
             snmp.stop().await;
         }
+        if let Some(metrics) = &self.metrics {
+            metrics.stop();
+        }
         if let Some(services) = self.services.get() {
             services.stop().await;
         }

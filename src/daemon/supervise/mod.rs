@@ -20,6 +20,7 @@ use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{helper, signal, spawner};
+use crate::serve::metrics::Server;
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
 use crate::state::notice::Notice;
@@ -45,6 +46,7 @@ mod bus;
 mod change;
 mod end;
 mod link_watch;
+mod metrics;
 mod settings;
 mod signals;
 mod snmp;
@@ -139,6 +141,7 @@ struct Supervisor<'a> {
     #[cfg_attr(not(feature = "dbus"), expect(dead_code, reason = "nothing to tell"))]
     bus: bus::Bus,
     snmp: Arc<OnceLock<Snmp>>,
+    metrics: Option<Server>,
     control: Option<Control>,
     guard: Guard,
     dumps: Dumps,

@@ -3,7 +3,7 @@
 use super::link_watch;
 use crate::cli::Options;
 use crate::model::Configuration;
-use crate::model::globals::WhenRemoved;
+use crate::model::globals::{Buffer, NetlinkBuffers, WhenRemoved};
 use crate::state::InstanceId;
 use crate::state::kernel::{DeafLinks, ExtraAnnounce, KernelInstance, KernelSettings};
 use crate::vrrp::plan::{self};
@@ -111,7 +111,7 @@ pub(super) fn kernel_settings(
         nftables_ifindex: globals.nftables_ifindex,
         nftables_counters: globals.nftables_counters,
         command_buffer: globals.netlink_buffers.vrrp_command,
-        monitor_buffer: globals.netlink_buffers.vrrp_monitor,
+        monitor_buffer: monitor_buffer(&globals.netlink_buffers),
         watch: link_watch::watch(config),
         deaf: DeafLinks {
             interfaces: config
@@ -153,4 +153,13 @@ pub(super) fn nftables_instead(config: &Configuration) -> Option<String> {
         "{keywords}: nftables is used instead, table keepalived; nothing is put into chain {}",
         chains.input
     ))
+}
+
+/// One socket listens for VRRP and for virtual servers: it has the larger of the two buffers.
+fn monitor_buffer(buffers: &NetlinkBuffers) -> Buffer {
+    let (vrrp, lvs) = (buffers.vrrp_monitor, buffers.lvs_monitor);
+    Buffer {
+        size: vrrp.size.max(lvs.size),
+        force: vrrp.force || lvs.force,
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Every change is one transaction. The table of a family exists as long as it has an address.
 
+pub mod marks;
 mod rules;
 mod vmac;
 
@@ -11,12 +12,10 @@ pub use self::vmac::VirtualMac;
 use self::rules::{Element, Family, add_elements, begin, create_table, delete_table, end, remove_elements};
 use super::channel::{Batch, Channel};
 use super::links::Table;
-use super::message::Answer;
 use crate::model::Address;
 use crate::model::globals::Buffer;
 use crate::sys::netlink;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
 use tracing::error;
 
@@ -210,38 +209,36 @@ impl Firewall {
     }
 
     fn transaction(&mut self, what: &str, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> bool {
-        match self.try_transaction(write) {
-            Ok(answers) => match answers.first() {
-                None => true,
-                Some(answer) => {
-                    let text = nix::errno::Errno::from_raw(answer.errno).desc();
-                    let more = answer
-                        .text
-                        .as_deref()
-                        .map(|text| format!(": {text}"))
-                        .unwrap_or_default();
-                    error!(target: "vrrp", "nftables: cannot {what}: {text}{more}; table {}, request {}",
-                        self.settings.table, answer.request & 0xff);
-                    false
-                }
-            },
-            Err(error) => {
-                error!(target: "vrrp", "nftables: cannot {what}: {error}; table {}", self.settings.table);
-                false
-            }
-        }
-    }
-
-    fn try_transaction(&mut self, write: impl FnOnce(&mut Batch<'_>, &Settings)) -> io::Result<Vec<Answer>> {
-        let channel = match &mut self.channel {
-            Some(channel) => channel,
-            none => none.insert(Channel::open(netlink::NETFILTER, Buffer::default())?),
-        };
         let settings = &self.settings;
-        channel.batch(|batch| {
-            begin(batch);
-            write(batch, settings);
-            end(batch);
-        })
+        let done = attempt(&mut self.channel, |batch| write(batch, settings));
+        if let Err(problem) = &done {
+            error!(target: "vrrp", "nftables: cannot {what}: {problem}; table {}", settings.table);
+        }
+        done.is_ok()
+    }
+}
+
+/// One transaction. The error says what the kernel says.
+fn attempt(channel: &mut Option<Channel>, write: impl FnOnce(&mut Batch<'_>)) -> Result<(), String> {
+    let channel = match channel {
+        Some(channel) => channel,
+        none => none.insert(Channel::open(netlink::NETFILTER, Buffer::default()).map_err(|e| e.to_string())?),
+    };
+    let answers = channel.batch(|batch| {
+        begin(batch);
+        write(batch);
+        end(batch);
+    });
+    match answers.map_err(|error| error.to_string())?.first() {
+        None => Ok(()),
+        Some(answer) => {
+            let text = nix::errno::Errno::from_raw(answer.errno).desc();
+            let more = answer.text.as_deref().map(|text| format!(": {text}"));
+            Err(format!(
+                "{text}{}, request {}",
+                more.unwrap_or_default(),
+                answer.request & 0xff
+            ))
+        }
     }
 }

@@ -34,7 +34,8 @@ pub(super) const SET_CONSTANT: u32 = 2;
 pub(super) const NF_DROP: i32 = 0;
 const NF_ACCEPT: i32 = 1;
 const NFT_GOTO: i32 = -4;
-const HOOK_INPUT: u32 = 1;
+pub(super) const NFT_RETURN: i32 = -5;
+pub(super) const HOOK_INPUT: u32 = 1;
 const HOOK_OUTPUT: u32 = 3;
 const NEIGHBOUR_SOLICIT: u8 = 135;
 const NEIGHBOUR_ADVERT: u8 = 136;
@@ -153,6 +154,12 @@ pub(super) fn delete_table(batch: &mut Batch<'_>, family: Family, settings: &Set
     }
 }
 
+pub(super) fn create_empty_table(batch: &mut Batch<'_>, family: Family, settings: &Settings) {
+    request(batch, NEWTABLE, libc::NLM_F_CREATE, family, |writer| {
+        writer.attribute_text(1, &settings.table);
+    });
+}
+
 /// With what is wanted of both: addresses that are dropped, and VMACs.
 pub(super) fn create_table(
     batch: &mut Batch<'_>,
@@ -161,9 +168,7 @@ pub(super) fn create_table(
     content: &BTreeSet<Element>,
     vmacs: &[&VirtualMac],
 ) {
-    request(batch, NEWTABLE, libc::NLM_F_CREATE, family, |writer| {
-        writer.attribute_text(1, &settings.table);
-    });
+    create_empty_table(batch, family, settings);
     let mut maker = Maker {
         batch,
         family,
@@ -329,7 +334,7 @@ impl Maker<'_, '_> {
         }
     }
 
-    fn chain(&mut self, name: &str, hook: Option<u32>) {
+    pub(super) fn chain(&mut self, name: &str, hook: Option<u32>) {
         let settings = self.settings;
         request(self.batch, NEWCHAIN, libc::NLM_F_CREATE, self.family, |writer| {
             writer.attribute_text(1, &settings.table);

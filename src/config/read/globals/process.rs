@@ -49,7 +49,7 @@ pub(super) fn basic(name: &str, line: &Line, context: &mut Context) -> Option<Fl
                 say(line, format!("Invalid child_wait_time {value}"), context);
             }
         },
-        "rs_when_removed" | "rs_guard" | "rs_deaf_link" => {
+        "rs_when_removed" | "rs_guard" | "rs_deaf_link" | "rs_metrics" => {
             let value = line.text(1);
             if let Err(wrong) = crate::config::own::set(name, value, &mut context.config.globals) {
                 say(line, wrong, context);
