@@ -92,10 +92,10 @@ pub fn conflicts() {
         ours["instances"][0]["conflicts"][0]["over"] == true
     });
     let over = &after["instances"][0]["conflicts"][0];
-    assert_eq!(
-        [&over["peer"], &over["since"]],
-        [&conflict["peer"], &conflict["since"]]
-    );
+    assert_eq!(over["peer"], conflict["peer"]);
+    // It is kept as a moment of the monotonic clock; the two clocks are not read at the very same time.
+    let since = |of: &Value| of["since"].as_f64().expect("a number");
+    assert!((since(over) - since(conflict)).abs() < 0.01, "{over} {conflict}");
     assert!(over["duration"].as_f64() >= conflict["duration"].as_f64());
     assert_eq!(after["instances"][0]["ever_heard"], true);
 }
