@@ -153,6 +153,7 @@ impl<'a> Supervisor<'a> {
             reload_time: ReloadTime::default(),
             startup_delay: Default::default(),
             ready: false,
+            quiet_from: None,
             _local_igmp: local_igmp,
         };
         if let Some(path) = reload::marker(&supervisor.config.globals, options.namespace.as_deref()) {

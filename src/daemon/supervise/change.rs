@@ -13,6 +13,10 @@ use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A configuration has been in force for so long: what its reading needed is not needed soon.
+const QUIET: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 pub(super) struct Reload {
@@ -91,6 +95,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) async fn applied(&mut self) {
+        self.quiet_from = Some(Instant::now() + QUIET);
         if self.ready {
             tracing::info!(target: "parent", "Reload complete");
             self.tell_bus_of_reload();

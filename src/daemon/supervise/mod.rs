@@ -19,7 +19,7 @@ use crate::config::Reading;
 use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
-use crate::process::{helper, signal, spawner};
+use crate::process::{helper, idle, signal, spawner};
 use crate::serve::metrics::Server;
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
@@ -34,7 +34,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
@@ -156,6 +156,8 @@ struct Supervisor<'a> {
     reload_time: ReloadTime,
     startup_delay: StartupDelay,
     ready: bool,
+    /// When what the start or a reload needed may go, if it has not gone yet.
+    quiet_from: Option<Instant>,
     /// `disable_local_igmp`, until the end.
     _local_igmp: Option<LocalIgmp>,
 }
@@ -199,6 +201,10 @@ impl<'a> Supervisor<'a> {
                     self.hear(told).await;
                 }
                 () = accept(&mut self.control) => {}
+                () = until(self.quiet_from) => {
+                    self.quiet_from = None;
+                    idle::let_go_of_text();
+                }
                 _ = beat.tick() => {
                     helper::reap_orphans();
                     if self.kernel_thread.is_finished() {
@@ -359,6 +365,14 @@ impl<'a> Supervisor<'a> {
         if let Err(error) = taker {
             tracing::error!(target: "parent", "cannot start a thread to take a snapshot: {error}");
         }
+    }
+}
+
+/// Ends at this moment, or never.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 
