@@ -175,6 +175,11 @@ impl Session {
         self.timers.next()
     }
 
+    /// When the session falls unless a packet arrives before.
+    pub fn falls(&self) -> Option<u64> {
+        self.timers.get(Timer::Detect)
+    }
+
     /// From when on a periodic packet may go out if we are awake for something else: several sessions that are
     /// served together cost one awakening. At the deadline it goes out in any case.
     pub fn may_send(&self) -> Option<u64> {

@@ -64,6 +64,7 @@ struct Entry {
     sender: Option<Sender>,
     deadline: Option<u64>,
     may_send: Option<u64>,
+    falls: Option<u64>,
     /// Said already, so that it is not said again.
     said: Said,
     received: u64,
@@ -92,6 +93,8 @@ pub struct Bfd {
     deadlines: BTreeSet<(u64, SessionId)>,
     /// From when on which session may send.
     may_send: BTreeSet<(u64, SessionId)>,
+    /// Which session falls when, if nothing arrives.
+    falls: BTreeSet<(u64, SessionId)>,
     discriminators: BTreeMap<u32, SessionId>,
     listening: BTreeMap<ListenSpec, Listening>,
     ring: Option<ReceiveRing>,
@@ -112,6 +115,11 @@ impl Bfd {
     pub fn deadline(&self) -> Option<u64> {
         let first = self.deadlines.first().map(|d| d.0);
         first.into_iter().chain(self.retry).min()
+    }
+
+    /// When a session falls if nothing arrives before: the earliest.
+    pub fn next_fall(&self) -> Option<u64> {
+        self.falls.first().map(|(at, _)| *at)
     }
 
     /// What has happened since it was last asked, for VRRP.
@@ -207,6 +215,7 @@ impl Bfd {
         let mut present = std::mem::take(&mut self.sessions);
         self.deadlines.clear();
         self.may_send.clear();
+        self.falls.clear();
         self.discriminators.clear();
         let mut fresh = Vec::new();
         for config in configs {
@@ -223,7 +232,7 @@ impl Bfd {
                     {
                         tracing::warn!(target: "bfd", "({}) cannot set the TTL: {error}", entry.name);
                     }
-                    (entry.deadline, entry.may_send) = (None, None);
+                    (entry.deadline, entry.may_send, entry.falls) = (None, None, None);
                     self.discriminators.insert(entry.session.discriminator(), id);
                     self.tell_new_watchers(&entry, &config);
                     let before = self.sessions.insert(id, entry);
@@ -287,6 +296,7 @@ impl Bfd {
             sender: None,
             deadline: None,
             may_send: None,
+            falls: None,
             said: Said::default(),
             received: 0,
             refused: 0,
@@ -438,6 +448,7 @@ impl Bfd {
             &mut entry.may_send,
             entry.session.may_send(),
         );
+        reorder(&mut self.falls, id, &mut entry.falls, entry.session.falls());
         effects
     }
 }

@@ -44,8 +44,8 @@ pub use scheduling::Scheduling;
 
 /// Datagrams taken from one socket before the others and the timer have their turn.
 const AT_ONCE: usize = 64;
-/// Awake this long before a takeover.
-const BEFORE_TAKEOVER: u64 = 250_000;
+/// Awake this long before a takeover, and before a BFD session falls.
+const AWAKE_BEFORE: u64 = 250_000;
 /// A deadline missed by more than this: everything that has arrived is read before it is believed.
 const LATE: u64 = 5_000_000;
 /// Most datagrams read from one socket then.
@@ -218,17 +218,21 @@ impl Port {
         }
     }
 
-    /// Sets the timer. It wakes the thread a little before a takeover: what is left of the time is spent with
-    /// looking at the sockets, since being woken takes as long as the rest of a takeover.
+    /// Sets the timer. It wakes the thread a little before a takeover or the fall of a BFD session: what is left of
+    /// the time is spent with looking at the sockets, since being woken takes as long as the rest of a takeover.
     fn prepare_to_wait(&mut self) -> EpollTimeout {
         let takeover = self.deadlines.takeover();
         if self.expected != takeover {
             self.expected = takeover;
             (self.outputs.expect)(takeover);
         }
-        let early = takeover.map(|at| at.saturating_sub(BEFORE_TAKEOVER));
-        if early.is_some_and(|early| early <= clock::monotonic()) {
+        let now = clock::monotonic();
+        let early = [takeover, self.bfd.next_fall()].map(|at| Some(at?.saturating_sub(AWAKE_BEFORE)));
+        if early[0].is_some_and(|early| early <= now) {
             self.rehearse();
+        }
+        let early = early.into_iter().flatten().min();
+        if early.is_some_and(|early| early <= now) {
             return EpollTimeout::ZERO;
         }
         let wake = early.into_iter().chain(self.next_deadline()).min();
