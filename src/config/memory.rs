@@ -17,6 +17,8 @@ pub struct MemoryHost {
     pub environment: BTreeMap<String, String>,
     /// Users: uid and gid.
     pub users: BTreeMap<String, (u32, u32)>,
+    /// Symbolic links: where they lead.
+    pub links: BTreeMap<PathBuf, PathBuf>,
     /// Groups: gid.
     pub groups: BTreeMap<String, u32>,
     /// Interfaces.
@@ -54,6 +56,12 @@ impl MemoryHost {
         self
     }
 
+    /// Adds a symbolic link; the target is a whole path.
+    pub fn link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.links.insert(path.into(), target.into());
+        self
+    }
+
     /// Sets owner and mode of a directory.
     pub fn directory(&mut self, path: &str, mode: u32, uid: u32) -> &mut Self {
         let status = FileStatus {
@@ -88,7 +96,11 @@ impl MemoryHost {
     fn is_directory(&self, path: &Path) -> bool {
         path == Path::new("/")
             || self.directories.contains_key(path)
-            || self.files.keys().any(|f| f.starts_with(path) && f != path)
+            || self
+                .files
+                .keys()
+                .chain(self.links.keys())
+                .any(|f| f.starts_with(path) && f != path)
     }
 }
 
@@ -100,7 +112,12 @@ impl Host for MemoryHost {
         }
     }
 
-    fn status(&self, path: &Path, _follow: bool) -> io::Result<FileStatus> {
+    fn status(&self, path: &Path, follow: bool) -> io::Result<FileStatus> {
+        if let Some(target) = self.links.get(path) {
+            let end = self.status(target, true)?;
+            let symlink = !follow;
+            return Ok(FileStatus { symlink, ..end });
+        }
         if let Some((_, status)) = self.files.get(path) {
             return Ok(*status);
         }
@@ -120,8 +137,9 @@ impl Host for MemoryHost {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    fn read_link(&self, _path: &Path) -> io::Result<PathBuf> {
-        Err(io::ErrorKind::InvalidInput.into())
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        let target = self.links.get(path).cloned();
+        target.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     fn glob(&self, wanted: &str) -> io::Result<Vec<PathBuf>> {

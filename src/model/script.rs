@@ -12,8 +12,12 @@ pub struct Identity {
 /// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Command {
-    /// Words as the file has them, quotes and escapes resolved; the first is the program.
+    /// Words as the file has them, quotes and escapes resolved; the first is the program, with the path that
+    /// its links lead to unless `use_symlink_paths` is set.
     pub argv: Vec<String>,
+    /// The program as the file has it, where that is not the first word: what the program is called with. One
+    /// that does what its name says (busybox, killall5) does it.
+    pub called: Option<String>,
     /// Who runs it.
     pub identity: Identity,
     /// Needs a shell: the program has shell syntax in it.

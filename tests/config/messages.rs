@@ -1,7 +1,7 @@
 //! What is said about instances and groups, and what becomes of them.
 
 use super::{said, test};
-use keepalived_rs::config::Start;
+use keepalived_rs::config::{MemoryHost, Start};
 use keepalived_rs::model::vrrp::{Accept, Authentication, InitialState, Version};
 use std::time::Duration;
 
@@ -234,6 +234,40 @@ fn scripts_as_root_without_security_are_a_violation() {
         ["SECURITY VIOLATION - scripts are being executed but script_security not enabled."]
     );
     assert_eq!((reading.test_status, reading.start), (6, Start::Go));
+}
+
+#[test]
+fn the_links_of_a_script_are_followed_unless_they_are_to_stay() {
+    let mut host = super::host();
+    host.script("/usr/sbin/many")
+        .link("/sbin/one", "/usr/sbin/many")
+        .script("/opt/plain");
+    let text = |global: &str| {
+        let scripts =
+            "vrrp_script linked {\nscript \"/sbin/one -x\"\n}\nvrrp_script plain {\nscript /opt/plain\n}\n";
+        let body = format!("{VIP}track_script {{\nlinked\nplain\n}}\nnotify_master /sbin/one");
+        format!(
+            "global_defs {{\nscript_user root\nenable_script_security\n{global}\n}}\n{scripts}{}",
+            instance(&body)
+        )
+    };
+    let read = |host: &MemoryHost| keepalived_rs::config::read(host, &Default::default()).configuration;
+    host.file(super::FILE, &text(""));
+    let config = read(&host);
+    let command = &config.scripts[0].command;
+    assert_eq!(command.argv, ["/usr/sbin/many", "-x"]);
+    assert_eq!(
+        command.called.as_deref(),
+        Some("/sbin/one"),
+        "what it is called with"
+    );
+    assert_eq!(config.scripts[1].command.called, None);
+    let notify = config.instances[0].notify.master.as_ref();
+    assert_eq!(notify.map(|c| c.argv[0].as_str()), Some("/usr/sbin/many"));
+    host.file(super::FILE, &text("use_symlink_paths"));
+    let config = read(&host);
+    assert_eq!(config.scripts[0].command.argv, ["/sbin/one", "-x"]);
+    assert_eq!(config.scripts[0].command.called, None);
 }
 
 #[test]

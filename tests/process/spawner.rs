@@ -88,6 +88,18 @@ fn an_end_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_program_sees_the_name_that_it_was_called_with() {
+    with_spawner(|spawner, _| async move {
+        let run = Run {
+            called: Some("/sbin/mine".into()),
+            ..sh("echo $0 >&2; exit 1")
+        };
+        let outcome = spawner.run(run).wait().await;
+        assert_eq!(ended(&outcome), (&Ended::Exited(1), "/sbin/mine"));
+    });
+}
+
+#[test]
 fn a_script_finds_a_clean_process() {
     with_spawner(|spawner, spawner_pid| async move {
         let check = r#"

@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
             context.diagnostics.at(Class::General, value.span, text);
             return true;
         }
-        match Names::Scopes.lookup(context.host, &value.text) {
+        match Names::Scopes.lookup(context, &value.text) {
             Some(scope) => self.address.scope = scope as u8,
             None => {
                 let text = format!("Invalid scope '{}' specified for {name} - ignoring", value.text);

@@ -1,8 +1,9 @@
 //! Names of numbers that iproute2 keeps: routing tables, protocols, scopes, traffic classes, realms, groups.
 
-//! A name is looked for in /etc/iproute2 and /usr/share/iproute2 (also in `NAME.d/*.conf`), then among
-//! those that every system has.
+//! A name is looked for among those that every system has, then in /etc/iproute2 and /usr/share/iproute2 (also in
+//! `NAME.d/*.conf`), or where `iproute_etc_dir` and `iproute_usr_dir` say.
 
+use super::Context;
 use crate::config::Host;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub(super) enum Names {
 
 impl Names {
     /// The number that a word stands for: a number itself (decimal, 0x hexadecimal, 0 octal), or a name.
-    pub(super) fn lookup(self, host: &dyn Host, text: &str) -> Option<u32> {
+    pub(super) fn lookup(self, context: &Context, text: &str) -> Option<u32> {
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let base = if self == Names::DsField { 16 } else { 0 };
             return unsigned_base(text, base)
@@ -35,9 +36,15 @@ impl Names {
         if let Some((_, number)) = self.known().iter().find(|(name, _)| *name == text) {
             return Some(*number);
         }
-        ["/etc/iproute2", "/usr/share/iproute2"]
+        let globals = &context.config.globals;
+        let etc = globals.iproute_etc_dir.as_deref().unwrap_or("/etc/iproute2");
+        let usr = globals
+            .iproute_usr_dir
+            .as_deref()
+            .unwrap_or("/usr/share/iproute2");
+        [etc, usr]
             .iter()
-            .find_map(|directory| self.in_directory(host, directory, text))
+            .find_map(|directory| self.in_directory(context.host, directory, text))
     }
 
     fn in_directory(self, host: &dyn Host, directory: &str, text: &str) -> Option<u32> {

@@ -138,7 +138,7 @@ impl Reader {
             }
             "table" => {
                 let value = words.value(context)?;
-                let table = Names::Tables.lookup(context.host, &value.text).ok_or_else(|| {
+                let table = Names::Tables.lookup(context, &value.text).ok_or_else(|| {
                     wrong(
                         value,
                         format!("Routing table {} not found for route", value.text),
@@ -420,7 +420,7 @@ impl Reader {
 
     fn small(&self, names: Names, shown: &str, word: &Word, context: &mut Context) -> Result<u8, Stop> {
         names
-            .lookup(context.host, &word.text)
+            .lookup(context, &word.text)
             .and_then(|n| u8::try_from(n).ok())
             .ok_or_else(|| {
                 let text = format!("{shown} {} not found or invalid for route", word.text);
@@ -540,14 +540,14 @@ fn preference(word: &Word, context: &mut Context) -> Result<u8, Stop> {
 /// `tos` of a route or rule.
 pub(super) fn tos(word: &Word, context: &mut Context) -> Result<u8, Stop> {
     Names::DsField
-        .lookup(context.host, &word.text)
+        .lookup(context, &word.text)
         .and_then(|n| u8::try_from(n).ok())
         .ok_or_else(|| wrong(word, format!("TOS value {} is invalid", word.text), context))
 }
 
 /// `REALM[/REALM]`: the first, if there are two, in the upper half.
 pub(super) fn realms(word: &Word, context: &mut Context) -> Option<u32> {
-    let lookup = |text| Names::Realms.lookup(context.host, text);
+    let lookup = |text| Names::Realms.lookup(context, text);
     match word.text.split_once('/') {
         Some((from, to)) => Some(lookup(from)? << 16 | lookup(to)?),
         None => lookup(&word.text),

@@ -122,7 +122,7 @@ impl Reader {
             }
             "suppress_ifgroup" | "sup_group" => {
                 let value = words.value(context)?;
-                let group = Names::Groups.lookup(context.host, &value.text).ok_or_else(|| {
+                let group = Names::Groups.lookup(context, &value.text).ok_or_else(|| {
                     wrong(
                         value,
                         format!("suppress_group {} is invalid", value.text),
@@ -214,7 +214,7 @@ impl Reader {
         let action = match keyword {
             "table" | "lookup" => {
                 let value = words.value(context)?;
-                match Names::Tables.lookup(context.host, &value.text) {
+                match Names::Tables.lookup(context, &value.text) {
                     Some(0) => {
                         return Err(wrong(
                             value,

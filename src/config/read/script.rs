@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::config::diagnostic::Class;
+use crate::config::host::FileStatus;
 use crate::config::lexer::{Escapes, shell_words};
 use crate::config::line::Line;
 use crate::model::{Command, Identity};
@@ -228,7 +229,7 @@ fn linked_directory(path: &Path, context: &Context) -> bool {
 /// Looks at many commands, each program once.
 #[derive(Debug, Default)]
 pub(super) struct Inspection {
-    seen: BTreeMap<(String, u32, u32), Verdict>,
+    seen: BTreeMap<(String, u32, u32), (Verdict, Option<String>)>,
     running: bool,
     insecure: bool,
 }
@@ -241,14 +242,17 @@ impl Inspection {
             command.identity.uid,
             command.identity.gid,
         );
-        let verdict = match self.seen.get(&key) {
-            Some(verdict) => *verdict,
-            None => {
-                let verdict = inspect(command, context);
-                self.seen.insert(key, verdict);
-                verdict
-            }
-        };
+        let (verdict, path) = self.seen.entry(key).or_insert_with_key(|(program, ..)| {
+            let verdict = inspect(command, context);
+            (verdict, real_path(program, context))
+        });
+        let verdict = *verdict;
+        if let (Some(path), Some(program)) = (path, command.argv.first_mut())
+            && !command.shell
+            && path != program
+        {
+            command.called = Some(std::mem::replace(program, path.clone()));
+        }
         match verdict {
             Verdict::Safe | Verdict::Linked => self.running = true,
             Verdict::Insecure => {
@@ -299,13 +303,31 @@ fn search(name: &str, context: &Context) -> Option<PathBuf> {
         })
 }
 
+/// Where the links of a program's path lead. `None`: nowhere, or they stay (`use_symlink_paths`).
+fn real_path(program: &str, context: &Context) -> Option<String> {
+    if context.config.globals.use_symlink_paths || program.is_empty() {
+        return None;
+    }
+    let path = if program.contains('/') {
+        context.host.current_directory().join(program)
+    } else {
+        search(program, context)?
+    };
+    let end = follow(&path, context, |_, _| None::<()>).ok()?;
+    end.to_str().map(str::to_owned)
+}
+
 /// Most symbolic links on the way to a script.
 const MOST_LINKS: usize = 40;
 
-/// The first component of a path (links followed) that somebody other than root may change, with the
-/// command that mends it.
-fn weak_component(path: &Path, context: &Context) -> Option<String> {
-    let mut todo: Vec<PathBuf> = components(path);
+/// Goes along a path, links followed, and shows each component that is no link to `look`, until that finds something.
+/// The end of the path, or `Err` with what was found; nothing if the way does not lead anywhere.
+fn follow<T>(
+    path: &Path,
+    context: &Context,
+    look: impl Fn(&Path, &FileStatus) -> Option<T>,
+) -> Result<PathBuf, Option<T>> {
+    let mut todo = components(path);
     let mut at = PathBuf::from("/");
     let mut links = 0;
     while let Some(next) = todo.pop() {
@@ -314,20 +336,31 @@ fn weak_component(path: &Path, context: &Context) -> Option<String> {
             continue;
         }
         let here = at.join(&next);
-        let status = context.host.status(&here, false).ok()?;
-        if status.symlink {
-            links += 1;
-            let target = context.host.read_link(&here).ok()?;
-            if links > MOST_LINKS {
-                return Some(format!("{}: too many symbolic links", here.display()));
+        let status = context.host.status(&here, false).map_err(|_| None)?;
+        if !status.symlink {
+            at = here;
+            if let Some(found) = look(&at, &status) {
+                return Err(Some(found));
             }
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            }
-            todo.extend(components(&target));
             continue;
         }
-        at = here;
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(None);
+        }
+        let target = context.host.read_link(&here).map_err(|_| None)?;
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        todo.extend(components(&target));
+    }
+    Ok(at)
+}
+
+/// The first component of a path (links followed) that somebody other than root may change, with the
+/// command that mends it.
+fn weak_component(path: &Path, context: &Context) -> Option<String> {
+    follow(path, context, |at, status| {
         let shown = at.display();
         if status.uid != 0 {
             return Some(format!(
@@ -351,8 +384,10 @@ fn weak_component(path: &Path, context: &Context) -> Option<String> {
                 status.mode & 0o7777
             ));
         }
-    }
-    None
+        None
+    })
+    .err()
+    .flatten()
 }
 
 /// The components of a path, the first one last.

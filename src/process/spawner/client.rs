@@ -28,6 +28,8 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct Run {
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// argv\[0\] that it sees, if that is not the program's path.
+    pub called: Option<String>,
     /// Added to the environment.
     pub environment: Vec<(String, String)>,
     /// User.
@@ -57,6 +59,7 @@ impl Run {
         };
         Run {
             argv,
+            called: command.called.clone(),
             uid: command.identity.uid,
             gid: command.identity.gid,
             groups,
@@ -233,6 +236,7 @@ impl Link {
                 Request::Run {
                     id,
                     argv: run.argv,
+                    called: run.called,
                     environment: run.environment,
                     uid: run.uid,
                     gid: run.gid,

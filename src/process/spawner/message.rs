@@ -15,6 +15,8 @@ pub(super) enum Request {
         id: u64,
         /// Program and arguments.
         argv: Vec<String>,
+        /// argv\[0\] that it sees, if that is not the program's path.
+        called: Option<String>,
         /// Added to the environment.
         environment: Vec<(String, String)>,
         uid: u32,

@@ -263,6 +263,7 @@ impl Server {
     fn fork_and_exec(&self, request: &Request) -> Result<(Pid, OwnedFd, OwnedFd), String> {
         let Request::Run {
             argv,
+            called,
             environment,
             uid,
             gid,
@@ -274,8 +275,12 @@ impl Server {
             return Err("not a program".to_owned());
         };
         let text = |text: &str| CString::new(text).map_err(|_| "a NUL in an argument".to_owned());
-        let argv = argv.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
-        let program = argv.first().cloned().ok_or("no program")?;
+        let mut argv = argv.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
+        let first = argv.first_mut().ok_or("no program")?;
+        let program = first.clone();
+        if let Some(called) = called {
+            *first = text(called)?;
+        }
         let mut environment = environment
             .iter()
             .map(|(n, v)| text(&format!("{n}={v}")))

@@ -37,6 +37,30 @@ fn metric(text: &str) -> (u16, u32, bool) {
 }
 
 #[test]
+fn names_are_read_where_the_file_says() {
+    let mut host = world();
+    host.file("/opt/etc/rt_tables", "300 mine\n")
+        .file("/opt/usr/rt_tables", "301 mine\n302 theirs\n")
+        .file("/etc/iproute2/rt_tables", "303 other\n");
+    let table = |config: &mut Configuration, name: &str| {
+        let text = format!("10.0.0.0/8 dev eth0 table {name}");
+        let (route, said) = one(&host, config, &text, |line, context| read(line, false, context));
+        route
+            .ok()
+            .filter(|_| said.is_empty())
+            .and_then(|route| route.table)
+    };
+    let mut config = Configuration::default();
+    assert_eq!(table(&mut config, "other"), Some(303));
+    assert_eq!(table(&mut config, "mine"), None);
+    config.globals.iproute_etc_dir = Some("/opt/etc".into());
+    config.globals.iproute_usr_dir = Some("/opt/usr".into());
+    assert_eq!(table(&mut config, "other"), None);
+    assert_eq!(table(&mut config, "mine"), Some(300));
+    assert_eq!(table(&mut config, "theirs"), Some(302));
+}
+
+#[test]
 fn destinations_and_next_hop() {
     let r = good("src 192.0.2.100 to 203.0.113.32/28 via 192.0.2.2 dev eth0 onlink");
     assert_eq!((r.family, r.kind), (Family::Inet, 1));
