@@ -54,7 +54,7 @@ pub(super) async fn run(mut desk: Desk, http: &HttpCheck) {
             }
             continue;
         };
-        let delay = match session.attempt(&desk, number, wanted).await {
+        let delay = match Box::pin(session.attempt(&desk, number, wanted)).await {
             Ok(()) => {
                 postponed = None;
                 good(&mut desk, http, wanted)

@@ -72,7 +72,8 @@ pub(super) async fn repeat<P: Probe>(mut desk: Desk, mut probe: P) {
     let mut postponed = None;
     while !desk.reports.is_closed() {
         let start = Instant::now();
-        let attempt = probe.attempt(&desk).await;
+        // What an attempt needs is there only while it runs.
+        let attempt = Box::pin(probe.attempt(&desk)).await;
         let step = match &attempt {
             Attempt::Good(weight) => good(&mut desk, &probe, *weight),
             Attempt::Bad(failure) => bad(&mut desk, &probe, failure),

@@ -3,6 +3,10 @@
 use nix::sys::mman::{MmapAdvise, madvise};
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::time::Duration;
+
+/// Nothing has happened for so long: it may be long until something does.
+pub const QUIET: Duration = Duration::from_millis(200);
 
 /// Takes the program text out of this process's memory: it stays in the page cache, where the next instruction finds
 /// it. What the start needed is not held any more while nothing happens.

@@ -27,8 +27,6 @@ use std::time::{Duration, SystemTime};
 const SLICE: usize = 64;
 /// Datagrams sent with one call.
 const AT_ONCE: usize = 16;
-/// Nothing was said for so long: it may be long until something is said again.
-const QUIET: Duration = Duration::from_millis(200);
 /// LOG_WARNING.
 const WARNING: u32 = 4;
 
@@ -104,7 +102,7 @@ impl Server {
     fn guard(mut self) -> io::Result<()> {
         let mut quiet = false;
         loop {
-            let timeout = (!quiet).then_some(QUIET);
+            let timeout = (!quiet).then_some(idle::QUIET);
             let ready = poll::readable(&[self.socket.as_fd(), self.daemon.as_fd()], timeout)?;
             quiet = !ready.contains(&true);
             if quiet {

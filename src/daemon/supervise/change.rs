@@ -9,14 +9,12 @@ use super::settings::{effective, kernel_instances, kernel_settings, nftables_ins
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
 use crate::daemon::virtual_links::virtual_links;
+use crate::process::idle;
 use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// A configuration has been in force for so long: what its reading needed is not needed soon.
-const QUIET: Duration = Duration::from_millis(200);
+use std::time::Instant;
 
 #[derive(Default)]
 pub(super) struct Reload {
@@ -95,7 +93,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) async fn applied(&mut self) {
-        self.quiet_from = Some(Instant::now() + QUIET);
+        self.quiet_from = Some(Instant::now() + idle::QUIET);
         if self.ready {
             tracing::info!(target: "parent", "Reload complete");
             self.tell_bus_of_reload();

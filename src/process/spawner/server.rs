@@ -3,6 +3,7 @@
 use super::Ended;
 use super::child::{Plan, pointers};
 use super::message::{LONGEST, Reply, Request};
+use crate::process::idle;
 use crate::process::{pidfd, signal};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -73,6 +74,8 @@ struct Server {
     /// Standard error of programs that have ended but left it to others.
     lingering: VecDeque<OwnedFd>,
     replies: VecDeque<Reply>,
+    /// Nothing has happened for a while, and what was not needed has gone.
+    quiet: bool,
 }
 
 impl Server {
@@ -98,6 +101,7 @@ impl Server {
             children: BTreeMap::new(),
             lingering: VecDeque::new(),
             replies: VecDeque::new(),
+            quiet: false,
         })
     }
 
@@ -120,7 +124,7 @@ impl Server {
         }
     }
 
-    fn wait(&self) -> io::Result<Ready> {
+    fn wait(&mut self) -> io::Result<Ready> {
         let mut asked = PollFlags::POLLIN;
         if !self.replies.is_empty() {
             asked |= PollFlags::POLLOUT;
@@ -160,10 +164,19 @@ impl Server {
                 let wait = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
                 PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
             }
+            None if self.children.is_empty() && !self.quiet => {
+                PollTimeout::try_from(idle::QUIET).unwrap_or(PollTimeout::MAX)
+            }
             None => PollTimeout::NONE,
         };
         match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(count) => {
+                self.quiet = count == 0 && self.children.is_empty();
+                if self.quiet {
+                    idle::let_go_of_text();
+                }
+            }
+            Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         let mut any = fds.iter().map(|fd| fd.any().unwrap_or(false));
