@@ -74,7 +74,7 @@ pub enum Feed {
 pub fn start(job: Job, reports: mpsc::UnboundedSender<CheckReport>) -> AbortHandle {
     let desk = Desk {
         schedule: Schedule::of(&job.checker, matches!(job.checker.kind, CheckerKind::Smtp { .. })),
-        job,
+        job: Box::new(job),
         reports,
         last: None,
     };
@@ -105,7 +105,7 @@ async fn run(desk: Desk) {
 
 /// A checker's dealings with the rest of the program.
 struct Desk {
-    job: Job,
+    job: Box<Job>,
     schedule: Schedule,
     reports: mpsc::UnboundedSender<CheckReport>,
     last: Option<CheckVerdict>,

@@ -109,6 +109,15 @@ impl Supervisor<'_> {
         self.next_reload();
     }
 
+    /// What the start or a reload needed goes.
+    pub(super) fn settle(&self) {
+        // Only at the start, when no takeover can be due yet.
+        if self.reload.number == 0 {
+            idle::let_go_of_heap();
+        }
+        idle::let_go_of_text();
+    }
+
     /// `config_save_dir`.
     fn save_state(&self, moment: &str) {
         if let Some(path) = config_save::state(&self.config.globals, self.reload.number, moment) {

@@ -203,7 +203,7 @@ impl<'a> Supervisor<'a> {
                 () = accept(&mut self.control) => {}
                 () = until(self.quiet_from) => {
                     self.quiet_from = None;
-                    idle::let_go_of_text();
+                    self.settle();
                 }
                 _ = beat.tick() => {
                     helper::reap_orphans();

@@ -58,6 +58,7 @@ pub(super) fn server(draft: ServerDraft, context: &mut Context) -> Option<Virtua
     });
 
     without_duplicates(&server, &mut reals, context);
+    server.real_servers.reserve_exact(reals.len());
     for draft in reals {
         let alert = draft.smtp_alert.or(smtp_alert).or(global).unwrap_or(true);
         let mut real = real(draft, &server, context);
@@ -159,6 +160,7 @@ fn real(draft: RealDraft, server: &VirtualServer, context: &mut Context) -> Real
     {
         real.port = port;
     }
+    real.checkers.reserve_exact(draft.checkers.len());
     for checker in draft.checkers {
         let completed = checker.complete(&real, server, context);
         real.checkers.push(completed);
