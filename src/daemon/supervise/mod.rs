@@ -19,7 +19,7 @@ use crate::config::Reading;
 use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
-use crate::process::{helper, idle, signal, spawner};
+use crate::process::{helper, signal, spawner};
 use crate::serve::metrics::Server;
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
