@@ -144,8 +144,7 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     let mut later = Vec::new();
     let mut advice = own::read(host, &mut configuration.globals);
     let seed = options.random_seed.unwrap_or_else(|| host.random());
-    let mut preprocessor =
-        Preprocessor::new(host, &options.file, &config_id, options.all_config, seed, false);
+    let mut preprocessor = Preprocessor::new(host, options, &config_id, seed, false);
 
     let mut pieces = Vec::new();
     let mut include_failed = false;
@@ -216,6 +215,11 @@ pub fn read(host: &dyn Host, options: &ReadOptions) -> Reading {
     }
 
     advice.extend(foreign::advice(host, &configuration));
+    if let Some(name) = preprocessor.executable() {
+        advice.push(format!(
+            "{name} may be executed: the test reads it all the same, a start does not (`chmod a-x {name}`)"
+        ));
+    }
     for line in &advice {
         diagnostics.hint(None, line.as_str());
     }
@@ -259,7 +263,7 @@ fn missing_namespace(host: &dyn Host, configuration: &Configuration) -> Option<S
 
 /// The lines as keepalived's later processes read them.
 fn copy(host: &dyn Host, options: &ReadOptions, config_id: &str, seed: u32) -> Vec<Piece> {
-    let mut preprocessor = Preprocessor::new(host, &options.file, config_id, options.all_config, seed, true);
+    let mut preprocessor = Preprocessor::new(host, options, config_id, seed, true);
     std::iter::from_fn(|| match preprocessor.next_piece() {
         Piece::End => None,
         piece => Some(piece),

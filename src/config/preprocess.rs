@@ -2,6 +2,7 @@
 
 mod definitions;
 
+use super::ReadOptions;
 use super::diagnostic::{Class, Span};
 use super::host::Host;
 use super::lexer::{self, Part, decomment};
@@ -102,14 +103,7 @@ pub struct Preprocessor<'h> {
 
 impl<'h> Preprocessor<'h> {
     /// Opens the main pattern.
-    pub fn new(
-        host: &'h dyn Host,
-        pattern: &str,
-        config_id: &str,
-        check_all: bool,
-        seed: u32,
-        copy: bool,
-    ) -> Self {
+    pub fn new(host: &'h dyn Host, options: &ReadOptions, config_id: &str, seed: u32, copy: bool) -> Self {
         let text = |t: &str| Definition::Text(vec![t.to_owned()]);
         let mut definitions = BTreeMap::new();
         definitions.insert("_PWD".to_owned(), Definition::Directory);
@@ -120,7 +114,7 @@ impl<'h> Preprocessor<'h> {
         definitions.insert("_BANG".to_owned(), text("!"));
         let mut this = Preprocessor {
             host,
-            source: Source::new(host, check_all, copy),
+            source: Source::new(host, options, copy),
             config_id: config_id.to_owned(),
             definitions,
             queues: Vec::new(),
@@ -132,7 +126,7 @@ impl<'h> Preprocessor<'h> {
             copy,
             differs: false,
         };
-        let faults = this.source.open(pattern, Check::MAIN);
+        let faults = this.source.open(&options.file, Check::MAIN);
         this.say_faults(faults, Span::default());
         this.sync_queues();
         this
@@ -173,6 +167,11 @@ impl<'h> Preprocessor<'h> {
     /// Files read, and the consolidated copy.
     pub fn finish(self) -> (Vec<SourceFile>, Zeroizing<String>) {
         self.source.finish()
+    }
+
+    /// The file that was read although it is executable.
+    pub fn executable(&self) -> Option<&str> {
+        self.source.executable()
     }
 
     /// Files read so far.

@@ -1,5 +1,6 @@
 //! Files to lines: the main pattern, includes of every kind, limits.
 
+use super::ReadOptions;
 use super::diagnostic::{Class, Span};
 use super::host::Host;
 use std::collections::VecDeque;
@@ -138,6 +139,11 @@ pub struct Source<'h> {
     stack: Vec<Open>,
     consolidated: Zeroizing<String>,
     check_all: bool,
+    /// `-t`: the first file may be executable. Programs that have a file tested before they put it in its place
+    /// make it so.
+    test: bool,
+    /// That was the case.
+    executable: Option<String>,
     /// Lines are counted as in the consolidated copy, which ends every line.
     copy: bool,
     unended: bool,
@@ -145,13 +151,15 @@ pub struct Source<'h> {
 
 impl<'h> Source<'h> {
     /// Nothing open yet.
-    pub fn new(host: &'h dyn Host, check_all: bool, copy: bool) -> Self {
+    pub fn new(host: &'h dyn Host, options: &ReadOptions, copy: bool) -> Self {
         Source {
             host,
             files: Vec::new(),
             stack: Vec::new(),
             consolidated: Zeroizing::default(),
-            check_all,
+            check_all: options.all_config,
+            test: options.test,
+            executable: None,
             copy,
             unended: false,
         }
@@ -348,6 +356,11 @@ impl<'h> Source<'h> {
         (self.files, self.consolidated)
     }
 
+    /// The file that was read although it is executable.
+    pub fn executable(&self) -> Option<&str> {
+        self.executable.as_deref()
+    }
+
     /// Files read so far.
     pub fn files(&self) -> &[SourceFile] {
         &self.files
@@ -381,6 +394,11 @@ impl<'h> Source<'h> {
                 Ok(status) if status.directory => {
                     fault(format!("Configuration file '{name}' is a directory - skipping"));
                     continue;
+                }
+                Ok(status) if self.test && status.regular && self.stack.is_empty() => {
+                    if status.mode & 0o111 != 0 {
+                        self.executable = Some(name.clone());
+                    }
                 }
                 Ok(status) if !status.regular || status.mode & 0o111 != 0 => {
                     fault(format!(

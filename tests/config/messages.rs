@@ -1,7 +1,7 @@
 //! What is said about instances and groups, and what becomes of them.
 
 use super::{said, test};
-use keepalived_rs::config::{MemoryHost, Start};
+use keepalived_rs::config::{MemoryHost, ReadOptions, Start};
 use keepalived_rs::model::vrrp::{Accept, Authentication, InitialState, Version};
 use std::time::Duration;
 
@@ -268,6 +268,26 @@ fn the_links_of_a_script_are_followed_unless_they_are_to_stay() {
     let config = read(&host);
     assert_eq!(config.scripts[0].command.argv, ["/sbin/one", "-x"]);
     assert_eq!(config.scripts[0].command.called, None);
+}
+
+#[test]
+fn an_executable_file_is_tested_but_not_started() {
+    let mut host = super::host();
+    host.file_with(super::FILE, instance(VIP).as_bytes(), 0o755, 0);
+    let tested = ReadOptions {
+        test: true,
+        ..ReadOptions::default()
+    };
+    let reading = keepalived_rs::config::read(&host, &tested);
+    assert_eq!((said(&reading).len(), reading.test_status), (0, 0));
+    assert!(
+        reading.advice[0].contains("may be executed"),
+        "{:?}",
+        reading.advice
+    );
+    let reading = keepalived_rs::config::read(&host, &ReadOptions::default());
+    assert_eq!(reading.start, Start::Exit(6));
+    assert_eq!(reading.configuration.instances.len(), 0);
 }
 
 #[test]

@@ -384,7 +384,7 @@ vrrp_instance loose {
     }
 }
 ";
-const ENABLED: &str = "global_defs {\n    enable_dbus\n}\n";
+pub const ENABLED: &str = "global_defs {\n    enable_dbus\n}\n";
 const PROPERTIES_OF_ALL: &str = "org.freedesktop.DBus.Properties.GetAll";
 
 fn needs() {
@@ -399,14 +399,14 @@ fn needs() {
 }
 
 /// A bus like that of a system, with the policy file of the package.
-struct Bus {
+pub struct Bus {
     dir: PathBuf,
     child: Child,
 }
 
 impl Bus {
     /// `other`: a name that root may own too.
-    fn new(host: &Host, other: &str) -> Bus {
+    pub fn new(host: &Host, other: &str) -> Bus {
         let dir = host.dir.clone();
         let other = match other {
             "" => String::new(),
@@ -494,11 +494,11 @@ impl Bus {
         tool("gdbus", &[&words[..], arguments].concat()).trim().to_owned()
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("unix:path={}", self.dir.join("bus").display())
     }
 
-    fn daemon(&self, host: &Host, which: Which) -> Daemon {
+    pub fn daemon(&self, host: &Host, which: Which) -> Daemon {
         Start::new(host, which)
             .env("DBUS_SYSTEM_BUS_ADDRESS", &self.address())
             .spawn()
@@ -549,7 +549,7 @@ impl Bus {
         self.call(path, "org.freedesktop.DBus.Properties.Get", &arguments)
     }
 
-    fn wait_state(&self, path: &str, word: &str) {
+    pub fn wait_state(&self, path: &str, word: &str) {
         wait_until(&format!("{path} in {word}"), secs(10.0), || {
             self.state(path)
                 .is_ok_and(|text| text.contains(word))

@@ -23,6 +23,7 @@ mod generators;
 mod golden;
 mod guard;
 mod impaired;
+mod installed;
 mod interop;
 mod kernel;
 mod mail;
@@ -143,6 +144,11 @@ fn main() -> ExitCode {
             monitoring::the_checks_that_walk_a_few_columns,
             outsiders::ucarp_with_our_number_changes_nothing,
             outsiders::scapy_makes_and_takes_apart,
+            installed::dbus_fast_asks_and_listens,
+            installed::pysnmp_walks,
+            installed::ansible_replaces_what_is_right,
+            installed::conntrackd_changes_sides,
+            installed::tshark_finds_nothing_wrong,
             told::conflicts,
             told::unicast_peers_that_answer_nothing,
             told::what_came_of_scripts,

@@ -17,7 +17,7 @@ pub const KEEPALIVED_MIB: &str = ".1.3.6.1.4.1.9586.100.5";
 const VRRP_MIB: &str = ".1.3.6.1.2.1.68";
 const VRRPV3_MIB: &str = ".1.3.6.1.2.1.207";
 
-const GLOBALS: &str = "global_defs {\n    snmp_socket unix:/run/agentx\n    enable_traps\n    enable_snmp_vrrp\n    \
+pub const GLOBALS: &str = "global_defs {\n    snmp_socket unix:/run/agentx\n    enable_traps\n    enable_snmp_vrrp\n    \
                        enable_snmp_rfc\n    router_id LAB\n}\n";
 
 pub fn needs_snmp() {
