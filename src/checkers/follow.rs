@@ -11,7 +11,7 @@ const LIMIT: i64 = 65535;
 
 /// FILE_CHECK: the value times the weight is added to the weight of the real server; a weight of 0 makes any
 /// value but 0 a failure.
-pub(super) async fn file(mut desk: Desk, check: &FileCheck) {
+pub(super) async fn file(mut desk: Box<Desk>, check: &FileCheck) {
     let Feed::File(mut value) = std::mem::take(&mut desk.job.feed) else {
         return std::future::pending().await;
     };
@@ -31,7 +31,7 @@ pub(super) async fn file(mut desk: Desk, check: &FileCheck) {
 }
 
 /// BFD_CHECK: up when the session is.
-pub(super) async fn bfd(mut desk: Desk, name: &str) {
+pub(super) async fn bfd(mut desk: Box<Desk>, name: &str) {
     let Feed::Bfd(mut session) = std::mem::take(&mut desk.job.feed) else {
         return std::future::pending().await;
     };

@@ -33,7 +33,7 @@ impl From<Fault> for Trouble {
 }
 
 /// Runs the checker until nobody listens.
-pub(super) async fn run(mut desk: Desk, http: &HttpCheck) {
+pub(super) async fn run(mut desk: Box<Desk>, http: &HttpCheck) {
     let mut urls: Vec<Wanted> = http.urls.iter().map(Wanted::new).collect();
     let mut session = Session {
         http,

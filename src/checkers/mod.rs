@@ -19,6 +19,7 @@ use crate::process::spawner::Spawner;
 use crate::state::check::{CheckReport, CheckVerdict, CheckerId, Standing};
 pub use probe::Failure;
 use schedule::Schedule;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -41,7 +42,7 @@ pub struct Job {
     /// Where it stands at the start ([`Standing::new`], or what its predecessor left), and from then on.
     pub standing: Arc<Mutex<Standing>>,
     /// What it needs beside the network.
-    pub means: Means,
+    pub means: Arc<Means>,
     /// For FILE_CHECK and BFD_CHECK: what they follow.
     pub feed: Feed,
 }
@@ -72,40 +73,42 @@ pub enum Feed {
 /// Starts a checker on the current `LocalSet`. Its first verdict and each that differs are reported; it ends
 /// with the handle's `abort`, or when nobody takes reports any more.
 pub fn start(job: Job, reports: mpsc::UnboundedSender<CheckReport>) -> AbortHandle {
-    let desk = Desk {
+    let desk = Box::new(Desk {
         schedule: Schedule::of(&job.checker, matches!(job.checker.kind, CheckerKind::Smtp { .. })),
-        job: Box::new(job),
+        job,
         reports,
         last: None,
-    };
+    });
     tokio::task::spawn_local(run(desk)).abort_handle()
 }
 
-/// Each kind in a box of its own size: most are a tenth of the largest.
-async fn run(desk: Desk) {
+/// There may be tens of thousands, most of them asleep: each takes what its own kind needs, not what the largest does,
+/// and what an attempt needs is there while it lasts.
+async fn run(desk: Box<Desk>) {
     let checker = desk.job.checker.clone();
-    match &checker.kind {
-        CheckerKind::Tcp(connection) => Box::pin(probe::repeat(desk, tcp::Tcp(connection))).await,
+    let checks: Pin<Box<dyn Future<Output = ()> + '_>> = match &checker.kind {
+        CheckerKind::Tcp(connection) => Box::pin(probe::repeat(desk, tcp::Tcp(connection))),
         CheckerKind::Misc {
             command,
             timeout,
             dynamic,
-        } => Box::pin(probe::repeat(desk, misc::Misc::new(command, *timeout, *dynamic))).await,
-        CheckerKind::Http(check) => Box::pin(http::run(desk, check)).await,
+        } => Box::pin(probe::repeat(desk, misc::Misc::new(command, *timeout, *dynamic))),
+        CheckerKind::Http(check) => Box::pin(http::run(desk, check)),
         CheckerKind::Smtp { connection, helo } => {
-            Box::pin(probe::repeat(desk, smtp::Smtp { connection, helo })).await;
+            Box::pin(probe::repeat(desk, smtp::Smtp { connection, helo }))
         }
-        CheckerKind::Dns(check) => Box::pin(probe::repeat(desk, dns::Dns(check))).await,
-        CheckerKind::Udp(check) => Box::pin(probe::repeat(desk, udp::Udp(check))).await,
-        CheckerKind::Ping(connection) => Box::pin(probe::repeat(desk, ping::Ping(connection))).await,
-        CheckerKind::File(check) => Box::pin(follow::file(desk, check)).await,
-        CheckerKind::Bfd { name } => Box::pin(follow::bfd(desk, name)).await,
-    }
+        CheckerKind::Dns(check) => Box::pin(probe::repeat(desk, dns::Dns(check))),
+        CheckerKind::Udp(check) => Box::pin(probe::repeat(desk, udp::Udp(check))),
+        CheckerKind::Ping(connection) => Box::pin(probe::repeat(desk, ping::Ping(connection))),
+        CheckerKind::File(check) => Box::pin(follow::file(desk, check)),
+        CheckerKind::Bfd { name } => Box::pin(follow::bfd(desk, name)),
+    };
+    checks.await;
 }
 
 /// A checker's dealings with the rest of the program.
 struct Desk {
-    job: Box<Job>,
+    job: Job,
     schedule: Schedule,
     reports: mpsc::UnboundedSender<CheckReport>,
     last: Option<CheckVerdict>,

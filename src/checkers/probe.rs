@@ -67,7 +67,7 @@ impl Failure {
 }
 
 /// Runs a checker until nobody listens.
-pub(super) async fn repeat<P: Probe>(mut desk: Desk, mut probe: P) {
+pub(super) async fn repeat<P: Probe>(mut desk: Box<Desk>, mut probe: P) {
     tokio::time::sleep(desk.schedule.first(random())).await;
     let mut postponed = None;
     while !desk.reports.is_closed() {

@@ -462,6 +462,50 @@ fn hostile_servers_fail_with_a_reason_and_cost_nothing() {
     assert!(more < 64 * 1024, "{more} KiB more");
 }
 
+/// Each round a head and a body that take more than a round may leave behind.
+#[test]
+fn hostile_rounds_leave_nothing_behind() {
+    let (rounds, done) = mpsc::channel();
+    let head = format!("HTTP/1.0 200 OK\r\nX: {}", "0123456789".repeat(100_000));
+    let body = format!(
+        "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n{}",
+        "0123456789".repeat(100_000)
+    );
+    let short = format!(
+        "HTTP/1.0 200 OK\r\nContent-Length: 2000000\r\n\r\n{}",
+        "0123456789".repeat(100_000)
+    );
+    let answers = [head, body, short, "\u{0}".repeat(1_000_000)];
+    let round = std::cell::Cell::new(0);
+    let port = serve(move |_, stream| {
+        let _ = stream.write_all(answers[round.get()].as_bytes());
+        round.set((round.get() + 1) % answers.len());
+        let _ = rounds.send(());
+    });
+    let mut checker = http(get(port, vec![url("/")]));
+    (checker.retry, checker.delay_loop) = (0, Duration::from_millis(1));
+    let wait = move |count: usize| {
+        for _ in 0..count {
+            done.recv_timeout(LIMIT).expect("a round");
+        }
+        memory()
+    };
+    let (early, late) = std::thread::scope(|scope| {
+        let measured = scope.spawn(move || (wait(40), wait(200)));
+        // The checker ends with its `Watch`.
+        watch(checker, |watch| async {
+            let running = watch;
+            while !measured.is_finished() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            drop(running);
+        });
+        measured.join().expect("every round")
+    });
+    // Every fourth reply is read whole: 50 MB. Other tests run beside this one.
+    assert!(late < early + 32 * 1024, "{early} KiB, then {late} KiB");
+}
+
 #[test]
 fn a_wrong_length_is_told_once() {
     let answer = "HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nshort";

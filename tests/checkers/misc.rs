@@ -4,6 +4,7 @@ use keepalived_rs::model::lvs::CheckerKind;
 use keepalived_rs::model::script::{Command, Identity};
 use keepalived_rs::process::spawner::{Spawner, launch_program};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalived-rs");
@@ -22,10 +23,10 @@ fn script(text: &str, timeout: Duration, dynamic: bool) -> Job {
         dynamic,
     });
     Job {
-        means: Means {
+        means: Arc::new(Means {
             spawner: Some(Spawner::attach_program(launched, PROGRAM.into()).expect("a link")),
             ..Means::default()
-        },
+        }),
         ..job(checker)
     }
 }
@@ -54,7 +55,7 @@ fn the_exit_status_decides() {
     let make = |()| {
         let mut job = script(&follows(&file), LONG, false);
         (job.log_all_failures, job.weight) = (true, 10);
-        let checker = std::sync::Arc::make_mut(&mut job.checker);
+        let checker = Arc::make_mut(&mut job.checker);
         checker.retry = 2;
         job
     };
@@ -87,7 +88,7 @@ fn the_exit_status_decides() {
 fn without_retry() {
     let make = |()| {
         let mut job = script("kill -9 $$", LONG, false);
-        std::sync::Arc::make_mut(&mut job.checker).retry = 0;
+        Arc::make_mut(&mut job.checker).retry = 0;
         job
     };
     with(make, |mut watch| async move {
@@ -136,7 +137,7 @@ fn the_status_sets_the_weight() {
 fn a_script_that_hangs_is_a_failure() {
     let make = |()| {
         let mut job = script("exec sleep 600", Duration::from_millis(100), false);
-        std::sync::Arc::make_mut(&mut job.checker).retry = 0;
+        Arc::make_mut(&mut job.checker).retry = 0;
         job
     };
     with(make, |mut watch| async move {

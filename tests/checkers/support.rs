@@ -1,6 +1,6 @@
 //! Runs checkers against servers of the test, and takes down what they say and report.
 
-use keepalived_rs::checkers::{self, Feed, Job, Means};
+use keepalived_rs::checkers::{self, Feed, Job};
 use keepalived_rs::model::lvs::{Checker, CheckerKind, Connection};
 use keepalived_rs::state::check::{CheckReport, CheckVerdict, CheckerId, Standing};
 use std::net::{IpAddr, Ipv4Addr};
@@ -83,7 +83,7 @@ pub fn job(checker: Checker) -> Job {
         checker: Arc::new(checker),
         virtual_server: VS.to_owned(),
         real_server: RS.to_owned(),
-        means: Means::default(),
+        means: Arc::default(),
         weight: 10,
         feed: Feed::None,
     }

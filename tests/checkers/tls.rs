@@ -93,10 +93,10 @@ fn first(check: HttpCheck, tls: Option<Tls>) -> (String, Vec<String>) {
         let mut checker = checker(CheckerKind::Http(Box::new(check)));
         (checker.retry, checker.log_all_failures) = (0, true);
         Job {
-            means: Means {
+            means: Arc::new(Means {
                 tls,
                 ..Means::default()
-            },
+            }),
             ..job(checker)
         }
     };

@@ -13,7 +13,6 @@ use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
 use crate::net::firewall::marks::Marks;
 use crate::net::ipvs::keeper::Keeper;
 use crate::process;
-use crate::process::privileges::ScriptGroups;
 use crate::process::spawner::Run;
 use crate::report::lvs_lines;
 use crate::serve::snmp::Snmp;
@@ -51,9 +50,7 @@ pub(super) struct Thread {
     config: Arc<Configuration>,
     services: Option<Services>,
     snmp: Option<Snmp>,
-    groups: ScriptGroups,
-    /// The `SSL` block, for SSL_GET.
-    tls: Option<Tls>,
+    means: Arc<Means>,
     keep: bool,
     started: bool,
     running: BTreeMap<CheckerId, Running>,
@@ -91,8 +88,7 @@ impl Thread {
             config: Arc::default(),
             services: None,
             snmp: None,
-            groups: ScriptGroups::default(),
-            tls: None,
+            means: Arc::default(),
             keep: false,
             started: false,
             running: BTreeMap::new(),
@@ -192,8 +188,11 @@ impl Thread {
         let before = std::mem::replace(&mut self.config, change.config);
         self.services = change.services;
         self.snmp = change.snmp;
-        self.groups = change.groups;
-        self.tls = Tls::ready(self.config.lvs.ssl.as_ref());
+        self.means = Arc::new(Means {
+            spawner: self.services.as_ref().map(Services::spawner),
+            groups: change.groups,
+            tls: Tls::ready(self.config.lvs.ssl.as_ref()),
+        });
         self.keep = change.keep;
         self.vips = change.vips;
         self.claimed
@@ -489,11 +488,7 @@ impl Thread {
             real_server: start.real_server,
             weight: start.weight,
             standing: standing.clone(),
-            means: Means {
-                spawner: self.services.as_ref().map(Services::spawner),
-                groups: self.groups.clone(),
-                tls: self.tls.clone(),
-            },
+            means: self.means.clone(),
             feed,
         };
         let task = checkers::start(job, self.reports.clone());
