@@ -1,5 +1,7 @@
 //! What the thread does.
 
+mod opening;
+
 use super::feeds::Feeds;
 use super::record::{Ours, Record};
 use super::{Change, Order, counters, sync};
@@ -13,7 +15,6 @@ use crate::model::globals::{LvsFlushOnStop, LvsTimeouts};
 use crate::net::firewall::marks::Marks;
 use crate::net::ipvs::keeper::Keeper;
 use crate::process;
-use crate::process::spawner::Run;
 use crate::report::lvs_lines;
 use crate::serve::snmp::Snmp;
 use crate::state::check::{CheckReport, CheckerId, Standing};
@@ -23,7 +24,6 @@ use crate::state::{InstanceId, Interface, VrrpState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -38,8 +38,6 @@ const ROUND: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(30);
 /// A round may take this part of the time: a large table is read less often.
 const SHARE: u32 = 100;
-/// The module is loaded within this.
-const LOADING: Duration = Duration::from_secs(10);
 /// Verdicts that are taken in one turn.
 const TURN: usize = 256;
 
@@ -252,67 +250,6 @@ impl Thread {
         }
     }
 
-    /// Opens IPVS; loads its module where it is missing.
-    async fn open(&mut self) {
-        let mut opened = self.try_open();
-        if missing(&opened) && !self.without {
-            self.load_module().await;
-            opened = self.try_open();
-        }
-        match opened {
-            Ok(namespace) => {
-                self.left = self.record.open(namespace);
-                self.timeouts = self.timeouts.or(self.left.timeouts.take());
-                if std::mem::take(&mut self.without) {
-                    info!(target: "checkers", "IPVS is there now: the virtual servers are set up");
-                    self.set_timeouts();
-                    self.sync_daemons();
-                    self.remember(&[]);
-                    self.sweep();
-                }
-            }
-            Err(_) if self.without => {}
-            Err(problem) => {
-                self.without = true;
-                if missing::<()>(&Err(io::Error::from_raw_os_error(
-                    problem.raw_os_error().unwrap_or(0),
-                ))) {
-                    error!(target: "checkers", "IPVS: Can't initialize ipvs: Protocol not available");
-                    error!(
-                        target: "checkers",
-                        "The kernel has no IPVS: the module ip_vs is not loaded and could not be loaded. Load it with \
-                         `modprobe ip_vs`, or build or install a kernel that has it. Real servers are checked all the \
-                         same, and VRRP is not affected; the virtual servers are set up when IPVS is there"
-                    );
-                } else {
-                    error!(target: "checkers", "IPVS: Can't initialize ipvs: {problem}");
-                }
-            }
-        }
-    }
-
-    /// Returns the number of the network namespace.
-    fn try_open(&mut self) -> io::Result<u64> {
-        counters::within_namespace(&self.config, || {
-            self.keeper
-                .open(self.config.globals.netlink_buffers.lvs_command)?;
-            Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino())
-        })
-    }
-
-    async fn load_module(&self) {
-        let Some(services) = &self.services else {
-            return;
-        };
-        let run = Run {
-            argv: vec!["/sbin/modprobe".into(), "-q".into(), "ip_vs".into()],
-            groups: vec![0],
-            limit: Some(LOADING),
-            ..Run::default()
-        };
-        services.spawner().run(run).wait().await;
-    }
-
     fn open_marks(&mut self) -> io::Result<()> {
         counters::within_namespace(&self.config, || self.marks.open())
     }
@@ -339,44 +276,6 @@ impl Thread {
             globals.nftables_counters,
             wanted,
         );
-    }
-
-    fn set_timeouts(&mut self) {
-        let wanted = self.config.globals.lvs_timeouts;
-        let Some(ipvs) = self.keeper.ipvs() else {
-            return;
-        };
-        if wanted == LvsTimeouts::default() && self.timeouts.is_none() {
-            return;
-        }
-        if self.timeouts.is_none() {
-            self.timeouts = ipvs.timeouts().ok();
-        }
-        // What the file does not set any more goes back to what it was.
-        let before = self.timeouts.unwrap_or_default();
-        let timeouts = LvsTimeouts {
-            tcp: wanted.tcp.or(before.tcp),
-            tcp_fin: wanted.tcp_fin.or(before.tcp_fin),
-            udp: wanted.udp.or(before.udp),
-        };
-        if let Err(problem) = ipvs.set_timeouts(&timeouts) {
-            error!(target: "checkers", "lvs_timeouts cannot be set: {problem}");
-        } else if wanted == LvsTimeouts::default() {
-            self.timeouts = None;
-        }
-    }
-
-    fn sync_daemons(&mut self) {
-        let left = std::mem::take(&mut self.left.daemons);
-        if self.config.globals.lvs_sync_daemon.is_none() && !self.started && !left {
-            return;
-        }
-        let wanted = sync::wanted(&self.config, |name| self.states.get(name).copied());
-        if let Some(ipvs) = self.keeper.ipvs()
-            && let Err(problem) = sync::apply(ipvs, &wanted)
-        {
-            error!(target: "checkers", "lvs_sync_daemon: {problem}");
-        }
     }
 
     fn interface(&mut self, interface: &Interface) {
@@ -568,8 +467,4 @@ impl Thread {
             self.record.keep(&Ours::default());
         }
     }
-}
-
-fn missing<T>(opened: &io::Result<T>) -> bool {
-    matches!(opened, Err(problem) if problem.raw_os_error() == Some(libc::ENOENT))
 }
