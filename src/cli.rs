@@ -83,6 +83,15 @@ pub enum Tool {
         #[arg(long, value_name = "SECONDS", default_value_t = 30)]
         timeout: u64,
     },
+    /// Say who is master of what, why and since when, as the running daemon has it
+    Status {
+        /// Its pid file
+        #[arg(long, short = 'p', value_name = "FILE", default_value = "/run/keepalived.pid")]
+        pid: PathBuf,
+        /// All that is known, as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Parser)]
@@ -104,7 +113,7 @@ pub fn parse(words: Vec<OsString>) -> Invocation {
     match words.get(1).and_then(|w| w.to_str()) {
         Some("keepalived") => keepalived(words.into_iter().skip(1).collect()),
         Some("genhash") => genhash::parse(words.get(2..).unwrap_or_default()),
-        Some("check" | "convert" | "explain" | "reload" | "help") => tool(words),
+        Some("check" | "convert" | "explain" | "reload" | "status" | "help") => tool(words),
         _ => keepalived(words),
     }
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Invocation::Tool(Tool::Reload { pid, timeout }) => {
             daemon::control::reload(&pid, Duration::from_secs(timeout))
         }
+        Invocation::Tool(Tool::Status { pid, json }) => daemon::control::status(&pid, json),
         Invocation::Tool(Tool::Check {
             files,
             config_id,

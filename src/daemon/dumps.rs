@@ -176,7 +176,7 @@ pub fn tell_configuration(snapshot: &Snapshot) {
     }
 }
 
-fn local(time: SystemTime) -> String {
+pub(super) fn local(time: SystemTime) -> String {
     LocalTime::of(time).ctime_fraction(6)
 }
 

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod ours;
 pub mod routes;
 pub mod stats;
+pub mod status;
 pub mod tracking;
 pub mod vrrp;
 

@@ -38,6 +38,7 @@ mod routes;
 mod scenarios;
 mod settings;
 mod snmp;
+mod status;
 mod timing;
 mod told;
 mod tracking;
@@ -153,6 +154,8 @@ fn main() -> ExitCode {
             told::unicast_peers_that_answer_nothing,
             told::what_came_of_scripts,
             metrics::virtual_servers_in_the_json,
+            status::status_says_who_is_master_and_why,
+            status::status_is_held_up_by_nobody,
             metrics::metrics_are_answered_and_hold_up_nothing,
             golden::version_2_with_password,
             golden::configuration_in_the_log,

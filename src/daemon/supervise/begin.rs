@@ -116,7 +116,7 @@ impl<'a> Supervisor<'a> {
             Err(error) => {
                 tracing::warn!(
                     target: "parent",
-                    "`keepalived-rs reload` cannot wait for a verdict: {}: {error}",
+                    "`keepalived-rs reload` cannot wait for a verdict, nor `keepalived-rs status` ask: {}: {error}",
                     super::super::control::path(&pid_path).display()
                 );
                 None
@@ -141,6 +141,7 @@ impl<'a> Supervisor<'a> {
             snmp,
             metrics: None,
             control,
+            answering: Arc::new(()),
             guard,
             dumps: Dumps::new(),
             source,

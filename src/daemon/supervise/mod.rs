@@ -2,8 +2,8 @@
 //! order.
 
 use super::company;
-use super::control::Control;
-use super::dumps::Dumps;
+use super::control::{Control, Question};
+use super::dumps::{self, Dumps};
 use super::guard::Guard;
 use super::kernel::KernelHandle;
 use super::late::{Lateness, Pressure};
@@ -20,6 +20,7 @@ use crate::model::Configuration;
 use crate::net::local_igmp::LocalIgmp;
 use crate::process::pidfile::PidFile;
 use crate::process::{helper, signal, spawner};
+use crate::report;
 use crate::serve::metrics::Server;
 use crate::serve::snmp::Snmp;
 use crate::state::VrrpState;
@@ -30,7 +31,8 @@ use crate::vrrp::Event;
 use crate::vrrp::plan::{self};
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
@@ -143,6 +145,8 @@ struct Supervisor<'a> {
     snmp: Arc<OnceLock<Snmp>>,
     metrics: Option<Server>,
     control: Option<Control>,
+    /// One more reference for each answer that is being given.
+    answering: Arc<()>,
     guard: Guard,
     dumps: Dumps,
     source: Source,
@@ -200,7 +204,7 @@ impl<'a> Supervisor<'a> {
                     }
                     self.hear(told).await;
                 }
-                () = accept(&mut self.control) => {}
+                (question, client) = asked(&mut self.control) => self.answer_client(question, client),
                 () = until(self.quiet_from) => {
                     self.quiet_from = None;
                     self.settle();
@@ -309,6 +313,24 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// `keepalived-rs status`: takes a snapshot and writes it to who asked, on another thread; so many at once.
+    fn answer_client(&self, question: Question, mut client: UnixStream) {
+        const MOST: usize = 8;
+        let place = Arc::clone(&self.answering);
+        if Arc::strong_count(&place) > MOST + 1 {
+            return;
+        }
+        self.snapshot(Command::Snapshot, move |snapshot| {
+            let text = match question {
+                Question::Status => report::status::status(&snapshot, &dumps::local),
+                Question::Json => report::json_with_ours(&snapshot, 2),
+            };
+            // What goes wrong is the client's.
+            let _ = client.write_all(text.as_bytes());
+            drop(place);
+        });
+    }
+
     /// The line that `systemctl status` shows.
     fn status(&self, news: Option<&str>) {
         let count = |state| self.states.values().filter(|s| **s == state).count();
@@ -376,9 +398,9 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn accept(control: &mut Option<Control>) {
+async fn asked(control: &mut Option<Control>) -> (Question, UnixStream) {
     match control {
-        Some(control) => control.accept().await,
+        Some(control) => control.asked().await,
         None => std::future::pending().await,
     }
 }
