@@ -241,11 +241,14 @@ fn the_links_of_a_script_are_followed_unless_they_are_to_stay() {
     let mut host = super::host();
     host.script("/usr/sbin/many")
         .link("/sbin/one", "/usr/sbin/many")
+        .script("/usr/bin/dash")
+        .link("/usr/bin/sh", "/usr/bin/dash")
         .script("/opt/plain");
     let text = |global: &str| {
         let scripts =
-            "vrrp_script linked {\nscript \"/sbin/one -x\"\n}\nvrrp_script plain {\nscript /opt/plain\n}\n";
-        let body = format!("{VIP}track_script {{\nlinked\nplain\n}}\nnotify_master /sbin/one");
+            "vrrp_script linked {\nscript \"/sbin/one -x\"\n}\nvrrp_script plain {\nscript /opt/plain\n}\n\
+             vrrp_script shell {\nscript \"/usr/bin/sh -c true\"\n}\n";
+        let body = format!("{VIP}track_script {{\nlinked\nplain\nshell\n}}\nnotify_master /sbin/one");
         format!(
             "global_defs {{\nscript_user root\nenable_script_security\n{global}\n}}\n{scripts}{}",
             instance(&body)
@@ -262,6 +265,10 @@ fn the_links_of_a_script_are_followed_unless_they_are_to_stay() {
         "what it is called with"
     );
     assert_eq!(config.scripts[1].command.called, None);
+    assert_eq!(
+        config.scripts[2].command.argv[0], "/usr/bin/sh",
+        "a name that stays in its directory"
+    );
     let notify = config.instances[0].notify.master.as_ref();
     assert_eq!(notify.map(|c| c.argv[0].as_str()), Some("/usr/sbin/many"));
     host.file(super::FILE, &text("use_symlink_paths"));

@@ -8,7 +8,10 @@ use nix::sys::signal::Signal;
 use crate::common::daemon::{Start, ours_only};
 use crate::common::observe::packet_socket;
 use crate::common::{Daemon, Host, Which, now_ns, secs, wait_until};
+use crate::dbus::{self, Bus};
+use crate::metrics;
 use crate::pair::{Single, instance, start};
+use crate::snmp;
 
 const ETHERNET_AND_IP: usize = 34;
 const TRAILER: usize = 28;
@@ -304,4 +307,42 @@ pub fn secrets_are_shown_nowhere_and_do_not_stay() {
         assert_eq!(in_memory(&daemon, secret), 0, "{secret:?} is in its memory");
     }
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Nothing that is answered shows a secret either: SNMP, D-Bus, `status`, metrics.
+pub fn secrets_are_in_no_answer() {
+    ours_only("it has neither status nor metrics");
+    dbus::needs();
+    snmp::needs_snmp();
+    let globals = format!("global_defs {{\n    enable_dbus\n    rs_metrics {}\n}}\n", metrics::AT);
+    let text = format!("{}{globals}{}", snmp::GLOBALS, with_secrets());
+    let lab = Single::new(&text);
+    key_file(&lab.host);
+    let _snmpd = snmp::snmpd(&lab.host);
+    let bus = Bus::new(&lab.host, "");
+    let daemon = bus.daemon(&lab.host, Which::Tested);
+    for name in ["VI_1", "VI_2", "VI_3"] {
+        let line = format!("({name}) Entering MASTER STATE");
+        wait_until(&line, secs(8.0), || (daemon.count(&line) > 0).then_some(()));
+    }
+    for root in [snmp::KEEPALIVED_MIB, snmp::VRRP_MIB, snmp::VRRPV3_MIB] {
+        let all = wait_until("its objects", secs(10.0), || {
+            Some(snmp::walk(&lab.host, root)).filter(|walk| walk.len() > 10)
+        });
+        nothing_secret(root, &format!("{all:?}"));
+    }
+    bus.wait_state(dbus::ONE, "Master");
+    let interface = format!("string:{}.Instance", dbus::NAME);
+    for (method, arguments) in [
+        (dbus::PROPERTIES_OF_ALL, &[&*interface][..]),
+        ("org.freedesktop.DBus.Introspectable.Introspect", &[]),
+    ] {
+        nothing_secret(method, &bus.call(dbus::ONE, method, arguments).expect("an answer"));
+    }
+    for args in [&["status"][..], &["status", "--json"]] {
+        let (_, text) = Start::new(&lab.host, Which::Tested).only_args(args).output();
+        assert!(text.contains("VI_3"), "{text}");
+        nothing_secret(&args.join(" "), &text);
+    }
+    nothing_secret("metrics", &metrics::page(&lab.host));
 }

@@ -12,9 +12,9 @@ use crate::common::{Daemon, Host, Which, have, now_ns, runner, secs, tool, try_t
 use crate::pair::{Single, instance};
 
 const VIP: &str = "192.0.2.100/24";
-const NAME: &str = "org.keepalived.Vrrp1";
+pub const NAME: &str = "org.keepalived.Vrrp1";
 const VRRP: &str = "/org/keepalived/Vrrp1/Vrrp";
-const ONE: &str = "/org/keepalived/Vrrp1/Instance/eth0/51/IPv4";
+pub const ONE: &str = "/org/keepalived/Vrrp1/Instance/eth0/51/IPv4";
 const TWO: &str = "/org/keepalived/Vrrp1/Instance/eth1_7/52/IPv4";
 const PASSWORD: &str = "s3cr3t77";
 
@@ -385,9 +385,9 @@ vrrp_instance loose {
 }
 ";
 pub const ENABLED: &str = "global_defs {\n    enable_dbus\n}\n";
-const PROPERTIES_OF_ALL: &str = "org.freedesktop.DBus.Properties.GetAll";
+pub const PROPERTIES_OF_ALL: &str = "org.freedesktop.DBus.Properties.GetAll";
 
-fn needs() {
+pub fn needs() {
     if !cfg!(feature = "dbus") {
         runner::skip("built without D-Bus: cargo test --features dbus");
     }
@@ -504,7 +504,8 @@ impl Bus {
             .spawn()
     }
 
-    fn call(&self, path: &str, method: &str, arguments: &[&str]) -> Result<String, String> {
+    /// Calls a method of the daemon.
+    pub fn call(&self, path: &str, method: &str, arguments: &[&str]) -> Result<String, String> {
         self.ask(None, NAME, path, method, arguments)
     }
 

@@ -13,12 +13,9 @@ use crate::common::daemon::ours_only;
 use crate::common::{Host, secs, wait_until};
 use crate::pair::{Single, instance};
 
-/// What the server does instead of its work, once for each entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// Says nothing from this command on; the empty word is the greeting.
-    Stall(&'static str),
-}
+/// What one connection meets: a server that says nothing from this command on (the empty word is the greeting), or
+/// one that does its work.
+type Trouble = Option<&'static str>;
 
 /// An SMTP server.
 struct Sink {
@@ -76,7 +73,7 @@ impl Sink {
 impl Shared {
     fn serve(&self, stream: &TcpStream) {
         let mut troubles = self.troubles.lock().expect("own lock");
-        let trouble = (!troubles.is_empty()).then(|| troubles.remove(0));
+        let trouble = (!troubles.is_empty()).then(|| troubles.remove(0)).flatten();
         drop(troubles);
         let mut lines = BufReader::new(stream).split(b'\n');
         let mut writer = stream;
@@ -86,7 +83,7 @@ impl Shared {
         let stall = |lines: &mut dyn Iterator<Item = std::io::Result<Vec<u8>>>| {
             while lines.next().is_some_and(|line| line.is_ok()) {}
         };
-        if trouble == Some(Trouble::Stall("")) {
+        if trouble == Some("") {
             return stall(&mut lines);
         }
         answer("220-sink\r\n220 ready\r\n");
@@ -101,21 +98,23 @@ impl Shared {
             } else {
                 line.split([' ', ':']).next().unwrap_or_default()
             };
-            if let Some(Trouble::Stall(at)) = trouble
-                && at == command
-            {
+            let stalls = trouble == Some(command);
+            if stalls && command != "QUIT" {
                 return stall(&mut lines);
             }
             data = command == "DATA";
-            answer(match command {
-                "DATA" => "354 go on\r\n",
-                "QUIT" => "221 bye\r\n",
-                _ => "250-fine\r\n250 fine\r\n",
-            });
             if command == "QUIT" {
                 self.mails.lock().expect("own lock").push(said);
+                if stalls {
+                    return stall(&mut lines);
+                }
+                answer("221 bye\r\n");
                 return;
             }
+            answer(match command {
+                "DATA" => "354 go on\r\n",
+                _ => "250-fine\r\n250 fine\r\n",
+            });
         }
     }
 }
@@ -246,7 +245,7 @@ pub fn a_server_that_stalls_and_one_that_is_dead() {
     let single = Single::new(&text);
     let mut daemon = single.start();
     daemon.expect("SMTP connection ERROR to [192.0.2.1]:2525.", secs(4.0));
-    let troubles = [Trouble::Stall("RCPT")];
+    let troubles = [Some("RCPT")];
     let sink = Sink::start(&single.host, &troubles);
     daemon.expect("(VI_1) Entering MASTER STATE", secs(4.0));
     daemon.expect(
@@ -270,7 +269,7 @@ pub fn a_server_that_stalls_and_one_that_is_dead() {
         ]
     );
     // A reload to a server that swallows everything; the end does not wait for it.
-    let hole = Sink::start(&single.peer("hole", 9, ""), &[Trouble::Stall(""); 8]);
+    let hole = Sink::start(&single.peer("hole", 9, ""), &[Some(""); 8]);
     single.host.write(
         "keepalived.conf",
         &text.replace("192.0.2.1 2525", "192.0.2.9 2525"),
@@ -284,4 +283,51 @@ pub fn a_server_that_stalls_and_one_that_is_dead() {
     wait_until("a connection", secs(6.0), || (hole.left() < 8).then_some(()));
     assert_eq!(daemon.stop(), Some(0));
     daemon.logged("mails that could not be sent before the end: ");
+}
+
+/// Each phase of the dialogue in turn: what was not acknowledged is sent again, what was is not; in order, once.
+pub fn a_server_that_stalls_in_each_phase() {
+    ours_only("it tries once, and loses the mail");
+    let fast = "smtp_alert\n    advert_int 0.3\n    version 3";
+    let text = globals("smtp_connect_timeout 1") + &instance("VI_1", 51, 100, &["192.0.2.100"], fast);
+    let single = Single::new(&text);
+    // Two tries in vain for each mail but the last two.
+    let troubles = [
+        Some(""),
+        Some("HELO"),
+        None,
+        Some("MAIL"),
+        Some("DATA"),
+        None,
+        Some("RCPT"),
+        Some("."),
+        None,
+        Some("QUIT"),
+    ];
+    let sink = Sink::start(&single.host, &troubles);
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(4.0));
+    single.host.ip("link set eth0 down");
+    daemon.expect("(VI_1) Entering FAULT STATE", secs(4.0));
+    single.host.ip("link set eth0 up");
+    // The mails about it wait meanwhile.
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(4.0));
+    let subjects = || -> Vec<String> {
+        let mails = sink.mails();
+        let lines = mails.iter().flat_map(|mail| mail.lines());
+        let subject = "Subject: [LVS_GOLDEN] VRRP Instance VI_1 - Entering ";
+        lines
+            .filter_map(|line| line.strip_prefix(subject).map(str::to_owned))
+            .collect()
+    };
+    wait_until("five mails", secs(40.0), || (subjects().len() >= 5).then_some(()));
+    assert_eq!(sink.left(), 0);
+    assert_eq!(
+        subjects(),
+        ["BACKUP state", "MASTER state", "FAULT state", "BACKUP state", "MASTER state"]
+    );
+    let timeouts = daemon.count("Timeout reading data to remote SMTP server [192.0.2.1]:2525.");
+    assert!((6..=7).contains(&timeouts), "{timeouts} of them");
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(subjects().len(), 5, "none twice");
 }

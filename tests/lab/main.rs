@@ -26,6 +26,7 @@ mod impaired;
 mod installed;
 mod interop;
 mod kernel;
+mod keywords;
 mod mail;
 mod metrics;
 mod monitoring;
@@ -75,6 +76,13 @@ fn main() -> ExitCode {
             timing::a_master_that_was_stopped_gives_way_when_told_so,
             timing::another_address_owner,
             timing::startup_delays,
+            keywords::adverts_are_keepalived_s,
+            keywords::adverts_of_later_versions,
+            keywords::a_source_or_all_peers_are_missing,
+            keywords::adverts_of_strangers_are_not_obeyed_when_told_so,
+            keywords::scripts_of_every_occasion,
+            keywords::receive_buffers,
+            keywords::unknown_virtual_routers_are_logged_when_told_so,
             interop::version_2_with_password,
             interop::version_2_with_ah,
             interop::unicast_with_ah,
@@ -87,6 +95,7 @@ fn main() -> ExitCode {
             interop::frr_version_3_ipv6,
             auth::hmac_wrong_key_replay_and_rotation,
             auth::secrets_are_shown_nowhere_and_do_not_stay,
+            auth::secrets_are_in_no_answer,
             auth::hmac_permissive_obeys_who_does_not_sign,
             bfd::neighbour_lost_moves_the_master,
             bfd::weights_count,
@@ -97,6 +106,7 @@ fn main() -> ExitCode {
             mail::the_mails_recorded_of_keepalived,
             mail::servers_go_down,
             mail::a_server_that_stalls_and_one_that_is_dead,
+            mail::a_server_that_stalls_in_each_phase,
             fifo::the_lines_are_those_of_keepalived,
             fifo::a_script_reads_to_the_end,
             fifo::nobody_reads,

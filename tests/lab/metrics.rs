@@ -15,7 +15,8 @@ use crate::pair::{Single, instance};
 use crate::told::told;
 
 const VIP: &str = "192.0.2.100/24";
-const AT: &str = "192.0.2.1:9650";
+/// Where the metrics are in these tests.
+pub const AT: &str = "192.0.2.1:9650";
 
 /// One real server answers as the file `verdict` says, at the other nobody listens.
 fn configuration(host: &Host, metrics: &str) -> String {
@@ -167,6 +168,13 @@ pub fn metrics_are_answered_and_hold_up_nothing() {
     assert_eq!(daemon.count("Entering BACKUP STATE"), 1, "{}", daemon.log_text());
     assert_eq!(daemon.stop(), Some(0));
     assert!(!socket.exists(), "nothing is left behind");
+}
+
+/// The page of metrics that a daemon on this host answers with.
+pub fn page(host: &Host) -> String {
+    let request = "GET /metrics HTTP/1.0\r\n\r\n";
+    host.space()
+        .run(|| ask(TcpStream::connect(AT).expect("somebody listens"), request))
 }
 
 /// Each sample stands below the TYPE of its metric, and no metric comes twice.

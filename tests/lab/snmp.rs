@@ -14,8 +14,8 @@ use crate::common::{Daemon, Which, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 pub const KEEPALIVED_MIB: &str = ".1.3.6.1.4.1.9586.100.5";
-const VRRP_MIB: &str = ".1.3.6.1.2.1.68";
-const VRRPV3_MIB: &str = ".1.3.6.1.2.1.207";
+pub const VRRP_MIB: &str = ".1.3.6.1.2.1.68";
+pub const VRRPV3_MIB: &str = ".1.3.6.1.2.1.207";
 
 pub const GLOBALS: &str = "global_defs {\n    snmp_socket unix:/run/agentx\n    enable_traps\n    enable_snmp_vrrp\n    \
                        enable_snmp_rfc\n    router_id LAB\n}\n";
@@ -60,7 +60,7 @@ fn net_snmp<'a>(host: &'a Host, program: &str) -> Start<'a> {
 }
 
 /// Objects below `root`, with their values.
-fn walk(host: &Host, root: &str) -> BTreeMap<String, String> {
+pub fn walk(host: &Host, root: &str) -> BTreeMap<String, String> {
     let args = ["-m", "", "-v2c", "-cpublic", "-On", "-t3", "127.0.0.1:1161", root];
     let text = host.space().tool("snmpwalk", &args);
     text.lines()

@@ -25,10 +25,15 @@ fn owner(vrid: u8, more: &str) -> String {
 }
 
 /// Sends one advert of another router.
-fn forge(from: &Host, forged: &Forged) -> i64 {
+pub fn forge(from: &Host, forged: &Forged) -> i64 {
+    send(from, &forged.frame())
+}
+
+/// Puts a frame on the wire, and says when.
+pub fn send(from: &Host, frame: &[u8]) -> i64 {
     let socket = from.space().run(|| packet_socket("eth0"));
     let at = now_ns();
-    socket.send(&forged.frame()).expect("a frame on the wire");
+    socket.send(frame).expect("a frame on the wire");
     at
 }
 

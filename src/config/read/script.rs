@@ -303,7 +303,8 @@ fn search(name: &str, context: &Context) -> Option<PathBuf> {
         })
 }
 
-/// Where the links of a program's path lead. `None`: nowhere, or they stay (`use_symlink_paths`).
+/// Where the links of a program's path lead; a last one that stays in its directory is kept (`sh` for `dash`). `None`:
+/// nowhere, or they all stay (`use_symlink_paths`).
 fn real_path(program: &str, context: &Context) -> Option<String> {
     if context.config.globals.use_symlink_paths || program.is_empty() {
         return None;
@@ -313,8 +314,11 @@ fn real_path(program: &str, context: &Context) -> Option<String> {
     } else {
         search(program, context)?
     };
-    let end = follow(&path, context, |_, _| None::<()>).ok()?;
-    end.to_str().map(str::to_owned)
+    let end = |path: &Path| follow(path, context, |_, _| None::<()>).ok();
+    let (real, directory) = (end(&path)?, end(path.parent()?)?);
+    let kept = (real.parent() == Some(&directory)).then(|| path.file_name()).flatten();
+    let shown = kept.map_or_else(|| real.clone(), |name| directory.join(name));
+    shown.to_str().map(str::to_owned)
 }
 
 /// Most symbolic links on the way to a script.

@@ -365,7 +365,7 @@ pub(super) fn unicast(draft: &mut Draft, context: &mut Context) -> bool {
     let Draft { instance, given, .. } = draft;
     let name = instance.name.clone();
     instance.unicast = !instance.peers.is_empty();
-    if given.unicast && !instance.unicast {
+    if (given.unicast || instance.unicast_fault_no_peer) && !instance.unicast {
         if instance.unicast_fault_no_peer {
             let text = format!("({name}) Cannot use unicast without any peers - going to fault state");
             context.diagnostics.general(Class::General, text);
