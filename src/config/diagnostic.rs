@@ -94,8 +94,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The process whose read it is.
     pub pass: Pass,
-    /// keepalived says nothing here: advice of our own, not part of its log lines.
-    pub ours: bool,
+    /// Said at a start, not by `--config-test`: keepalived logs it only, or it is advice of our own.
+    pub start_only: bool,
 }
 
 /// Complaints in the order in which they are made.
@@ -122,10 +122,10 @@ impl Diagnostics {
         self.push(class, None, text.into())
     }
 
-    /// Adds advice of our own, about something that keepalived takes in silence.
+    /// Adds what keepalived only logs at a start, or advice of our own about something that it takes in silence.
     pub fn hint(&mut self, span: Option<Span>, text: impl Into<String>) -> &mut Diagnostic {
         let hint = self.push(Class::Ok, span, text.into());
-        hint.ours = true;
+        hint.start_only = true;
         hint
     }
 
@@ -162,7 +162,7 @@ impl Diagnostics {
             text,
             help: None,
             pass: self.pass,
-            ours: false,
+            start_only: false,
         };
         if self.muted {
             return self.ignored.insert(diagnostic);

@@ -124,11 +124,11 @@ impl Reading {
         self.later.iter().map(Later::line).collect()
     }
 
-    /// The complaints as keepalived logs them, with the process that says each.
+    /// The complaints as keepalived's test prints them, with the process that says each.
     pub fn log_lines(&self) -> impl Iterator<Item = (Pass, String)> {
         self.diagnostics
             .iter()
-            .filter(|d| !d.ours)
+            .filter(|d| !d.start_only)
             .map(|d| (d.pass, d.log_line(&self.files)))
     }
 }

@@ -15,6 +15,7 @@ use crate::process::daemonise::{self, Launcher};
 use crate::process::pidfile::{self, Naming, Paths, PidFile, PidFileError};
 use crate::process::{namespace, signal};
 use crate::sys::schedule;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tracing_subscriber::prelude::*;
@@ -245,17 +246,28 @@ pub(super) fn tell(options: &Options, reading: &Reading) {
     if reading.start != Start::Exit(6) {
         tracing::info!(target: "parent", "Configuration file {}", options.file.display());
     }
-    for (pass, line) in reading.log_lines() {
-        // A target must be a constant.
-        match pass {
-            config::Pass::Parent => tracing::info!(target: "parent", "{line}"),
-            config::Pass::Checker => tracing::info!(target: "checkers", "{line}"),
-            config::Pass::Vrrp => tracing::info!(target: "vrrp", "{line}"),
-            config::Pass::Bfd => tracing::info!(target: "bfd", "{line}"),
+    let mut said = BTreeSet::new();
+    for diagnostic in &reading.diagnostics {
+        let line = diagnostic.log_line(&reading.files);
+        // What keepalived does not say in its test, each of its processes has said here.
+        if diagnostic.start_only && !said.insert(line.clone()) {
+            continue;
         }
-    }
-    for line in &reading.advice {
-        tracing::warn!(target: "parent", "{line}");
+        // A target must be a constant.
+        macro_rules! say {
+            ($target:literal) => {
+                match diagnostic.start_only {
+                    true => tracing::warn!(target: $target, "{line}"),
+                    false => tracing::info!(target: $target, "{line}"),
+                }
+            };
+        }
+        match diagnostic.pass {
+            config::Pass::Parent => say!("parent"),
+            config::Pass::Checker => say!("checkers"),
+            config::Pass::Vrrp => say!("vrrp"),
+            config::Pass::Bfd => say!("bfd"),
+        }
     }
     for line in reading.not_yet() {
         tracing::warn!(target: "parent", "{line}");

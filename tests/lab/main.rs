@@ -121,6 +121,7 @@ fn main() -> ExitCode {
             process::killed_and_restarted_leaves_no_address_twice,
             process::dumps_on_signals,
             process::failed_notify_scripts_are_told,
+            process::what_a_file_has_no_effect_for_is_logged,
             kernel::deleted_address_is_put_back,
             kernel::interface_down_and_up,
             kernel::interface_deleted_and_made_again,

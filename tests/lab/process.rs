@@ -117,6 +117,29 @@ pub fn killed_and_restarted_leaves_no_address_twice() {
     );
 }
 
+/// What keepalived only logs, and what it takes in silence, is in the log of a start, once; the test does not print it.
+pub fn what_a_file_has_no_effect_for_is_logged() {
+    ours_only("it takes some of it in silence");
+    let more = "notify /bin/true nobody_at_all";
+    let text = format!(
+        "global_defs {{\n    script_user root\n}}\nvrrp_script twice {{\n    script /bin/true\n}}\n\
+         vrrp_script twice {{\n    script /bin/false\n}}\n{}",
+        instance("VI_1", 51, 100, &[VIP], more)
+    );
+    let single = Single::new(&text);
+    let mut daemon = single.start();
+    daemon.expect("Startup complete", secs(4.0));
+    let (_, tested) = Start::new(&single.host, Which::Tested).args(&["-t"]).output();
+    for line in [
+        "vrrp_script twice is defined twice; the first one is used",
+        "Invalid user/group for notify script /bin/true - ignoring",
+        "Warning - script twice is not used",
+    ] {
+        assert_eq!(daemon.count(line), 1, "{line}:\n{}", daemon.log_text());
+        assert!(!tested.contains(line), "{line}: {tested}");
+    }
+}
+
 /// How a notify script ended, and the last that it said of it, is in the log: one line, however much it says.
 pub fn failed_notify_scripts_are_told() {
     ours_only("keepalived does not look at them");

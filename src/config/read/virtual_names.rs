@@ -115,7 +115,7 @@ fn address_names(instance: &mut Instance, names: &mut Names, context: &mut Conte
                 "({name}) use_vmac_addr specified and use_vmac specified for VIP/eVIP {}",
                 shown(&address.network)
             );
-            context.diagnostics.general(Class::Warning, text);
+            context.diagnostics.hint(None, text);
         }
         if address.interface.is_empty() {
             address.interface.clone_from(&base);
@@ -249,7 +249,7 @@ mod tests {
         host.interface("eth1");
         host.file(DEFAULT_FILE, text);
         let reading = config::read(&host, &ReadOptions::default());
-        let lines = reading.log_lines().map(|(_, line)| line).collect();
+        let lines = reading.diagnostics.iter().map(|d| d.text.clone()).collect();
         (reading.configuration, lines)
     }
 

@@ -274,7 +274,7 @@ impl Vrrp {
             "track_file" | "vrrp_track_file" => {
                 if name == "vrrp_track_file" && context.pass == Pass::Vrrp {
                     let text = "\"vrrp_track_file\" is deprecated, please use \"track_file\"";
-                    context.diagnostics.general(Class::Ok, text);
+                    context.diagnostics.hint(None, text);
                 }
                 if context.config.files.iter().any(|f| f.name == object) {
                     let text = format!("track file {object} already exists - ignoring");
