@@ -245,8 +245,7 @@ fn the_links_of_a_script_are_followed_unless_they_are_to_stay() {
         .link("/usr/bin/sh", "/usr/bin/dash")
         .script("/opt/plain");
     let text = |global: &str| {
-        let scripts =
-            "vrrp_script linked {\nscript \"/sbin/one -x\"\n}\nvrrp_script plain {\nscript /opt/plain\n}\n\
+        let scripts = "vrrp_script linked {\nscript \"/sbin/one -x\"\n}\nvrrp_script plain {\nscript /opt/plain\n}\n\
              vrrp_script shell {\nscript \"/usr/bin/sh -c true\"\n}\n";
         let body = format!("{VIP}track_script {{\nlinked\nplain\nshell\n}}\nnotify_master /sbin/one");
         format!(

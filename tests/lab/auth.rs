@@ -314,7 +314,10 @@ pub fn secrets_are_in_no_answer() {
     ours_only("it has neither status nor metrics");
     dbus::needs();
     snmp::needs_snmp();
-    let globals = format!("global_defs {{\n    enable_dbus\n    rs_metrics {}\n}}\n", metrics::AT);
+    let globals = format!(
+        "global_defs {{\n    enable_dbus\n    rs_metrics {}\n}}\n",
+        metrics::AT
+    );
     let text = format!("{}{globals}{}", snmp::GLOBALS, with_secrets());
     let lab = Single::new(&text);
     key_file(&lab.host);
@@ -337,7 +340,10 @@ pub fn secrets_are_in_no_answer() {
         (dbus::PROPERTIES_OF_ALL, &[&*interface][..]),
         ("org.freedesktop.DBus.Introspectable.Introspect", &[]),
     ] {
-        nothing_secret(method, &bus.call(dbus::ONE, method, arguments).expect("an answer"));
+        nothing_secret(
+            method,
+            &bus.call(dbus::ONE, method, arguments).expect("an answer"),
+        );
     }
     for args in [&["status"][..], &["status", "--json"]] {
         let (_, text) = Start::new(&lab.host, Which::Tested).only_args(args).output();

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
 
 use nix::sys::signal::Signal;
 
-use crate::common::daemon::ours_only;
-use crate::common::{Host, secs, try_tool, wait_until};
+use crate::common::daemon::{Start, needs_keepalived, ours_only};
+use crate::common::{Host, Which, secs, try_tool, wait_until};
 use crate::pair::{Single, instance};
 
 fn inside(host: &Host, command: &str) -> Result<String, String> {
@@ -168,4 +168,40 @@ pub fn dropped_on_virtual_macs() {
     assert_eq!(daemon.stop(), Some(0));
     let left = inside(&lab.host, "nft list ruleset").expect("rules");
     assert_eq!(left, "", "rules are left behind");
+}
+
+/// `nftables_ifindex`: the sets hold the numbers of interfaces, not their names; as keepalived's.
+pub fn interfaces_by_their_numbers() {
+    needs_keepalived();
+    let rules = |which: Which, more: &str| {
+        let lab = Single::new(&format!(
+            "global_defs {{\n    nftables mine\n    nftables_priority 7\n    {more}\n}}\n{}",
+            instance(
+                "VI_6",
+                52,
+                255,
+                &["fe80::1:100/64", "2001:db8::100/64"],
+                "version 3\n    no_accept\n    advert_int 0.2"
+            )
+            .replace("priority 255", "priority 150")
+        ));
+        let mut daemon = Start::new(&lab.host, which).spawn();
+        daemon.expect("(VI_6) Entering MASTER STATE", secs(8.0));
+        wait_until("the rules", secs(3.0), || {
+            inside(&lab.host, "nft -n list table ip6 mine")
+                .ok()
+                .filter(|rules| rules.contains("2001:db8::100") && rules.contains("fe80::1:100"))
+        })
+    };
+    // Of the whole table, which later versions have more of, the set that holds an interface.
+    let set = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim);
+        let lines = lines.skip_while(|line| *line != "set vips_link_local {");
+        lines.take_while(|line| *line != "}").map(str::to_owned).collect()
+    };
+    for (more, kind) in [("", "ifname"), ("nftables_ifindex", "iface_index")] {
+        let (ours, theirs) = (rules(Which::Tested, more), rules(Which::Keepalived, more));
+        assert!(set(&ours).iter().any(|line| line.contains(kind)), "{ours}");
+        assert_eq!(set(&ours), set(&theirs), "{more}");
+    }
 }

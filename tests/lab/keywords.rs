@@ -178,8 +178,10 @@ pub fn a_source_or_all_peers_are_missing() {
             let (name, vip) = (format!("VI_{number}"), format!("192.0.2.{}", 99 + number));
             instance(&name, 50 + number, 150, &[&vip], &more)
         };
-        on(1, &format!("unicast_src_ip 192.0.2.50\n    track_src_ip\n    {with}"))
-            + &on(2, &format!("unicast_fault_no_peer\n    {peers}"))
+        on(
+            1,
+            &format!("unicast_src_ip 192.0.2.50\n    track_src_ip\n    {with}"),
+        ) + &on(2, &format!("unicast_fault_no_peer\n    {peers}"))
     };
     let single = Single::new(&text(with));
     let _peer = single.peer("peer", 2, "");
@@ -281,11 +283,13 @@ pub fn scripts_of_every_occasion() {
         let single = Single::new("");
         let said = single.host.tmp().join("said");
         fs::write(&said, "").expect("own file");
-        let script = single.host.script(
-            "say",
-            &format!("#!/bin/sh\necho \"$*\" >>{}\n", said.display()),
+        let script = single
+            .host
+            .script("say", &format!("#!/bin/sh\necho \"$*\" >>{}\n", said.display()));
+        let script = format!(
+            "/etc/keepalived/{}",
+            script.file_name().expect("a name").to_string_lossy()
         );
-        let script = format!("/etc/keepalived/{}", script.file_name().expect("a name").to_string_lossy());
         let all = |more: &str| {
             format!(
                 "version 3\n    advert_int 0.2\n    {more}\n    notify_master \"{script} master\"\n    notify_backup \"{script} backup\"\n    \
@@ -318,9 +322,7 @@ pub fn scripts_of_every_occasion() {
             lines
         };
         let until = |what: &str, count: usize| {
-            wait_until(what, secs(8.0), || {
-                (lines().len() >= count).then_some(())
-            });
+            wait_until(what, secs(8.0), || (lines().len() >= count).then_some(()));
             let now = lines();
             fs::write(&said, "").expect("own file");
             now
@@ -360,13 +362,17 @@ fn receive_buffers_of(pid: Pid) -> Vec<usize> {
     let Some(process) = own(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) }) else {
         return Vec::new();
     };
-    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let fds = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let numbers = fds.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
     let sockets = numbers.filter_map(|number| {
         // SAFETY: as before.
         own(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) }).map(Socket::from)
     });
-    let vrrp = sockets.filter(|socket| matches!(socket.protocol(), Ok(Some(protocol)) if i32::from(protocol) == 112));
+    let vrrp = sockets
+        .filter(|socket| matches!(socket.protocol(), Ok(Some(protocol)) if i32::from(protocol) == 112));
     vrrp.filter_map(|socket| socket.recv_buffer_size().ok()).collect()
 }
 
@@ -394,8 +400,14 @@ pub fn receive_buffers() {
     ours_only("2.2.7 has no kernel_rx_buf_size");
     for (globals, more) in [
         ("    vrrp_rx_bufs_policy 100000", ["", ""]),
-        ("    vrrp_rx_bufs_policy MTU\n    vrrp_rx_bufs_multiplier 90", ["", ""]),
-        ("    vrrp_rx_bufs_policy ADVERT\n    vrrp_rx_bufs_multiplier 9000", ["", ""]),
+        (
+            "    vrrp_rx_bufs_policy MTU\n    vrrp_rx_bufs_multiplier 90",
+            ["", ""],
+        ),
+        (
+            "    vrrp_rx_bufs_policy ADVERT\n    vrrp_rx_bufs_multiplier 9000",
+            ["", ""],
+        ),
     ] {
         let ours = rows(Which::Tested, globals, more);
         assert_ne!(ours, plain, "{globals}");
@@ -416,7 +428,12 @@ pub fn unknown_virtual_routers_are_logged_when_told_so() {
         let them = single.peer("them", 66, "");
         let mut daemon = single.start();
         single.watch.wait("its advert", 0, secs(5.0), |s| s.is_advert(1));
-        let forged = Forged::new(Ipv4Addr::new(192, 0, 2, 66), 77, 50, Ipv4Addr::new(192, 0, 2, 177));
+        let forged = Forged::new(
+            Ipv4Addr::new(192, 0, 2, 66),
+            77,
+            50,
+            Ipv4Addr::new(192, 0, 2, 177),
+        );
         let at = forge(&them, &forged);
         if wanted {
             daemon.expect("Unknown VRID(77) received on interface(eth0)", secs(3.0));

@@ -324,7 +324,13 @@ pub fn a_server_that_stalls_in_each_phase() {
     assert_eq!(sink.left(), 0);
     assert_eq!(
         subjects(),
-        ["BACKUP state", "MASTER state", "FAULT state", "BACKUP state", "MASTER state"]
+        [
+            "BACKUP state",
+            "MASTER state",
+            "FAULT state",
+            "BACKUP state",
+            "MASTER state"
+        ]
     );
     let timeouts = daemon.count("Timeout reading data to remote SMTP server [192.0.2.1]:2525.");
     assert!((6..=7).contains(&timeouts), "{timeouts} of them");

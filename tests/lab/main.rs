@@ -37,6 +37,7 @@ mod process;
 mod reload;
 mod routes;
 mod scenarios;
+mod scheduling;
 mod settings;
 mod snmp;
 mod status;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
             dbus::other_users_may_read_only,
             firewall::iptables_keywords_are_done_by_nftables,
             firewall::dropped_on_virtual_macs,
+            firewall::interfaces_by_their_numbers,
             process::refuses_to_start_beside_a_running_one,
             process::background_mode_writes_pid_files_first,
             process::killed_and_restarted_leaves_no_address_twice,
@@ -209,14 +211,18 @@ fn main() -> ExitCode {
             tracking::a_process_may_be_restarted,
             tracking::a_short_interruption_of_a_link_is_not_believed,
             tracking::a_link_is_asked_for_its_carrier,
-            settings::the_vrrp_thread_is_scheduled_as_the_file_says,
-            settings::lateness_raises_the_priority,
+            scheduling::the_vrrp_thread_is_scheduled_as_the_file_says,
+            scheduling::lateness_raises_the_priority,
             settings::files_have_the_mode_that_umask_leaves,
             settings::scripts_run_as_their_user_and_at_their_time,
             settings::instances_and_namespaces_have_names_of_their_own,
             settings::a_reload_at_a_given_time,
             settings::reloads_are_recorded,
             settings::a_directory_for_temporary_files_cannot_change,
+            scheduling::the_load_balancer_is_scheduled_as_the_file_says,
+            settings::dumps_have_names_of_their_own,
+            settings::random_numbers_come_from_the_seed,
+            settings::a_reload_is_checked_when_told_so,
             snmp::walks_are_as_keepalived_s,
             snmp::notifications_are_heard,
         ],

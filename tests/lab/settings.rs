@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::common::daemon::{Start, ours_only};
 use crate::common::runner::{skip, unprivileged};
-use crate::common::{Daemon, Which, have, secs, tool, wait_until};
+use crate::common::{Daemon, Which, have, now_ns, secs, tool, wait_until};
 use crate::pair::{Single, instance};
 
 const VIP: &str = "192.0.2.100/24";
@@ -16,126 +16,16 @@ fn global(lines: &str) -> String {
     format!("global_defs {{\n{lines}\n}}\n")
 }
 
-fn with(lines: &str) -> String {
+pub fn with(lines: &str) -> String {
     global(lines) + &instance("VI_1", 51, 100, &[VIP], "")
 }
 
 /// The file's settings, and the file without them again.
-fn reload(daemon: &mut Daemon, single: &Single, text: &str) {
+pub fn reload(daemon: &mut Daemon, single: &Single, text: &str) {
     single.host.write("keepalived.conf", text);
     daemon.skip_log();
     daemon.signal(Signal::SIGHUP);
     daemon.expect("Reload complete", secs(4.0));
-}
-
-/// The task of the daemon with this name: a thread of ours, a process of keepalived's.
-fn task(daemon: &Daemon, name: &str) -> Option<String> {
-    daemon.family().into_iter().find_map(|pid| {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-        tasks.flatten().map(|entry| entry.path()).find_map(|task| {
-            let comm = fs::read_to_string(task.join("comm")).ok()?;
-            (comm.trim() == name).then(|| task.to_string_lossy().into_owned())
-        })
-    })
-}
-
-/// Fields of `/proc/.../stat` after the name, from field 3 on.
-fn stat(task: &str, field: usize) -> i64 {
-    let text = fs::read_to_string(format!("{task}/stat")).expect("the task runs");
-    let fields = text.rsplit(')').next().expect("a name").split_whitespace();
-    fields
-        .skip(1)
-        .nth(field - 4)
-        .and_then(|n| n.parse().ok())
-        .expect("a number")
-}
-
-fn status(task: &str, name: &str) -> String {
-    let text = fs::read_to_string(format!("{task}/status")).expect("the task runs");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .expect("a line");
-    line.trim().to_owned()
-}
-
-/// Priority, real-time priority, processors, locked memory, names; and all of it taken back by a reload.
-pub fn the_vrrp_thread_is_scheduled_as_the_file_says() {
-    if unprivileged() {
-        skip("real-time priority needs real root");
-    }
-    let names = "    process_name main_one\n    vrrp_process_name vrrp_one\n";
-    let single = Single::new(&with(&format!(
-        "{names}    vrrp_priority -7\n    vrrp_cpu_affinity 0\n    vrrp_no_swap\n"
-    )));
-    let mut daemon = single.start();
-    daemon.expect("Startup complete", secs(4.0));
-    let vrrp = wait_until("a task of that name", secs(2.0), || task(&daemon, "vrrp_one"));
-    assert!(
-        task(&daemon, "main_one").is_some(),
-        "the first process has its name"
-    );
-    const NICE: usize = 19;
-    const RT_PRIORITY: usize = 40;
-    const POLICY: usize = 41;
-    wait_until("its settings", secs(2.0), || {
-        let set =
-            stat(&vrrp, NICE) == -7 && stat(&vrrp, POLICY) == 0 && status(&vrrp, "Cpus_allowed_list:") == "0";
-        (set && status(&vrrp, "VmLck:") != "0 kB").then_some(())
-    });
-    reload(
-        &mut daemon,
-        &single,
-        &with(&format!(
-            "{names}    vrrp_rt_priority 20\n    vrrp_rlimit_rtime 60000000\n"
-        )),
-    );
-    wait_until("real-time, and nothing else", secs(2.0), || {
-        let vrrp = task(&daemon, "vrrp_one")?;
-        const RR: i64 = 2;
-        (stat(&vrrp, POLICY) == RR && stat(&vrrp, RT_PRIORITY) == 20).then_some(())
-    });
-    let limits = fs::read_to_string(format!("{vrrp}/limits")).expect("limits");
-    let limit = limits
-        .lines()
-        .find(|l| l.starts_with("Max realtime timeout"))
-        .expect("a line");
-    assert!(limit.contains("60000000"), "{limit}");
-    let all = status("/proc/self", "Cpus_allowed_list:");
-    if crate::common::daemon::tests_ours() {
-        assert_ne!(stat(&vrrp, NICE), -7, "the file says nothing of it any more");
-        assert_eq!(status(&vrrp, "Cpus_allowed_list:"), all);
-        assert_eq!(status(&vrrp, "VmLck:"), "0 kB");
-        reload(&mut daemon, &single, &with(names));
-        wait_until("an ordinary thread", secs(2.0), || {
-            (stat(&vrrp, POLICY) == 0).then_some(())
-        });
-    }
-}
-
-/// `max_auto_priority`: who was late once is given more.
-pub fn lateness_raises_the_priority() {
-    if unprivileged() {
-        skip("real-time priority needs real root");
-    }
-    let single = Single::new(&with(
-        "    max_auto_priority 3\n    min_auto_priority_delay 200000\n    vrrp_process_name vrrp_one\n",
-    ));
-    let mut daemon = single.start();
-    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
-    daemon.never("NOTICE: setting config option max_auto_priority");
-    for pid in daemon.family() {
-        nix::sys::signal::kill(pid, Signal::SIGSTOP).expect("it runs");
-    }
-    // Longer than an interval of adverts and the delay: nothing tells when that has passed but the clock.
-    std::thread::sleep(secs(1.5));
-    for pid in daemon.family() {
-        nix::sys::signal::kill(pid, Signal::SIGCONT).expect("it runs");
-    }
-    daemon.expect("A thread timer expired ", secs(3.0));
-    daemon.expect("Set realtime priority 1", secs(3.0));
-    let vrrp = task(&daemon, "vrrp_one").expect("a task of that name");
-    assert_eq!((stat(&vrrp, 40), stat(&vrrp, 41)), (1, 2));
 }
 
 /// The mode of what is written: 0666 less `umask`; `-u` goes before the file.
@@ -413,4 +303,98 @@ pub fn a_directory_for_temporary_files_cannot_change() {
         "Cannot change config_directory at a reload - please restart keepalived",
         secs(3.0),
     );
+}
+
+/// Dumps go where the file says; of what names a file in vain, as with keepalived, a line says so.
+pub fn dumps_have_names_of_their_own() {
+    ours_only("2.2.7 knows one of the keywords");
+    let single = Single::new("");
+    let tmp = single.host.tmp();
+    let own = tmp.join("own.state");
+    single.host.write(
+        "keepalived.conf",
+        &with(&format!(
+            "    state_dump_file {}\n    stats_dump_file {}\n    json_dump_file {}\n",
+            own.display(),
+            tmp.join("own.stats").display(),
+            tmp.join("own.json").display()
+        )),
+    );
+    let mut daemon = single.start();
+    for keyword in ["stats_dump_file", "json_dump_file"] {
+        daemon.expect(&format!("{keyword} has no effect"), secs(3.0));
+    }
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    for signal in [Signal::SIGUSR1 as i32, Signal::SIGUSR2 as i32, 36] {
+        daemon.signal_number(signal);
+    }
+    for path in [own, tmp.join("keepalived.stats"), tmp.join("keepalived.json")] {
+        let dump = || {
+            fs::read_to_string(&path)
+                .ok()
+                .filter(|text| text.contains("VI_1"))
+        };
+        wait_until(&path.to_string_lossy(), secs(3.0), dump);
+    }
+    assert!(!tmp.join("keepalived.data").exists(), "it has another name");
+}
+
+/// `random_seed`: from the reload on, the same numbers each time.
+pub fn random_numbers_come_from_the_seed() {
+    let read = |seed: &str| {
+        let text = with(&format!("    {seed}\n    router_id R${{_RANDOM 0 32767}}\n"));
+        let single = Single::new(&text);
+        let mut daemon = single.start();
+        daemon.expect("Startup complete", secs(4.0));
+        reload(&mut daemon, &single, &text);
+        let path = single.host.tmp().join("keepalived.data");
+        daemon.signal(Signal::SIGUSR1);
+        wait_until("the dump", secs(3.0), || {
+            let text = fs::read_to_string(&path).ok()?;
+            text.lines()
+                .find_map(|l| l.trim().strip_prefix("Router ID = ").map(str::to_owned))
+        })
+    };
+    let seeded = read("random_seed 4711");
+    assert!(seeded.len() > 1 && seeded[1..].parse::<u16>().is_ok(), "{seeded}");
+    assert_eq!(read("random_seed 4711"), seeded);
+    assert!((0..4).any(|_| read("") != seeded), "always {seeded}");
+}
+
+/// `reload_check_config`: a complaint that a start lives with is a refusal, which changes nothing.
+pub fn a_reload_is_checked_when_told_so() {
+    let text = |check: &str, more: &str| {
+        let globals = format!("    {check}\n");
+        let priority = if more.is_empty() { 100 } else { 120 };
+        global(&globals) + &instance("VI_1", 51, priority, &[VIP], "") + more
+    };
+    let single = Single::new(&text("reload_check_config /run/complaints", ""));
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let mistake = text("reload_check_config /run/complaints", "no_such_keyword\n");
+    single.host.write("keepalived.conf", &mistake);
+    daemon.skip_log();
+    daemon.signal(Signal::SIGHUP);
+    let complaints = single.host.run_file("complaints");
+    let said = wait_until("the complaints", secs(4.0), || {
+        fs::read_to_string(&complaints)
+            .ok()
+            .filter(|text| text.contains("no_such_keyword"))
+    });
+    assert!(said.contains("Unknown keyword"), "{said}");
+    let from = now_ns();
+    single
+        .watch
+        .wait_nth("adverts as before", from, 2, secs(4.0), |s| {
+            s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 100)
+        });
+    assert_eq!(daemon.count("Reload complete"), 0, "{}", daemon.log_text());
+    // Without the keyword in what runs, the same complaint is lived with.
+    single.host.write("keepalived.conf", &text("", ""));
+    daemon.signal(Signal::SIGHUP);
+    daemon.expect("Reload complete", secs(4.0));
+    reload(&mut daemon, &single, &text("", "no_such_keyword\n"));
+    single.watch.wait("the new priority", now_ns(), secs(4.0), |s| {
+        s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 120)
+    });
 }

@@ -316,7 +316,9 @@ fn real_path(program: &str, context: &Context) -> Option<String> {
     };
     let end = |path: &Path| follow(path, context, |_, _| None::<()>).ok();
     let (real, directory) = (end(&path)?, end(path.parent()?)?);
-    let kept = (real.parent() == Some(&directory)).then(|| path.file_name()).flatten();
+    let kept = (real.parent() == Some(&directory))
+        .then(|| path.file_name())
+        .flatten();
     let shown = kept.map_or_else(|| real.clone(), |name| directory.join(name));
     shown.to_str().map(str::to_owned)
 }

@@ -26,9 +26,23 @@ pub(super) fn files(name: &str, line: &Line, context: &mut Context) -> Option<Fl
         "iproute_usr_dir" => return once(|g| &mut g.iproute_usr_dir, line, context),
         "iproute_etc_dir" => return once(|g| &mut g.iproute_etc_dir, line, context),
         "state_dump_file" => return once(|g| &mut g.state_dump_file, line, context),
-        "stats_dump_file" => return once(|g| &mut g.stats_dump_file, line, context),
-        "json_dump_file" => return once(|g| &mut g.json_dump_file, line, context),
+        "stats_dump_file" => {
+            in_vain(line, "keepalived.stats", context);
+            return once(|g| &mut g.stats_dump_file, line, context);
+        }
+        "json_dump_file" => {
+            in_vain(line, "keepalived.json", context);
+            return once(|g| &mut g.json_dump_file, line, context);
+        }
         _ => return None,
     }
     Some(Flow::Continue)
+}
+
+/// keepalived reads the name of this dump and writes to the usual one, where clients look for it.
+fn in_vain(line: &Line, usual: &str, context: &mut Context) {
+    let keyword = line.text(0).unwrap_or_default();
+    let text =
+        format!("{keyword} has no effect, as in keepalived: the file is {usual} in the temporary directory");
+    context.diagnostics.hint(Some(line.span), text);
 }

@@ -21,7 +21,12 @@ pub(in crate::config::read) fn said(reading: &Reading) -> Vec<String> {
         Some(span) => format!("{} {}", span.line, d.text),
         None => d.text.clone(),
     };
-    reading.diagnostics.iter().filter(|d| !d.start_only).map(show).collect()
+    reading
+        .diagnostics
+        .iter()
+        .filter(|d| !d.start_only)
+        .map(show)
+        .collect()
 }
 
 fn server(body: &str) -> (Option<VirtualServer>, Vec<String>) {
