@@ -170,20 +170,20 @@ pub fn dropped_on_virtual_macs() {
     assert_eq!(left, "", "rules are left behind");
 }
 
-/// `nftables_ifindex`: the sets hold the numbers of interfaces, not their names; as keepalived's.
+/// `nftables_ifindex`: what belongs to a VMAC is known by the number of its interface, not by its name. The set of
+/// link-local addresses holds numbers in any case, as keepalived's.
 pub fn interfaces_by_their_numbers() {
     needs_keepalived();
-    let rules = |which: Which, more: &str| {
+    let rules = |which: Which, more: &str, vmac: &str| {
+        let one = instance(
+            "VI_6",
+            52,
+            150,
+            &["fe80::1:100/64", "2001:db8::100/64"],
+            &format!("version 3\n    no_accept\n    advert_int 0.2\n    {vmac}"),
+        );
         let lab = Single::new(&format!(
-            "global_defs {{\n    nftables mine\n    nftables_priority 7\n    {more}\n}}\n{}",
-            instance(
-                "VI_6",
-                52,
-                255,
-                &["fe80::1:100/64", "2001:db8::100/64"],
-                "version 3\n    no_accept\n    advert_int 0.2"
-            )
-            .replace("priority 255", "priority 150")
+            "global_defs {{\n    nftables mine\n    nftables_priority 7\n    {more}\n}}\n{one}"
         ));
         let mut daemon = Start::new(&lab.host, which).spawn();
         daemon.expect("(VI_6) Entering MASTER STATE", secs(8.0));
@@ -193,15 +193,25 @@ pub fn interfaces_by_their_numbers() {
                 .filter(|rules| rules.contains("2001:db8::100") && rules.contains("fe80::1:100"))
         })
     };
-    // Of the whole table, which later versions have more of, the set that holds an interface.
-    let set = |text: &str| -> Vec<String> {
+    let set = |text: &str, name: &str| -> Vec<String> {
         let lines = text.lines().map(str::trim);
-        let lines = lines.skip_while(|line| *line != "set vips_link_local {");
+        let lines = lines.skip_while(|line| *line != format!("set {name} {{"));
         lines.take_while(|line| *line != "}").map(str::to_owned).collect()
     };
-    for (more, kind) in [("", "ifname"), ("nftables_ifindex", "iface_index")] {
-        let (ours, theirs) = (rules(Which::Tested, more), rules(Which::Keepalived, more));
-        assert!(set(&ours).iter().any(|line| line.contains(kind)), "{ours}");
-        assert_eq!(set(&ours), set(&theirs), "{more}");
+    for more in ["", "nftables_ifindex"] {
+        let (ours, theirs) = (rules(Which::Tested, more, ""), rules(Which::Keepalived, more, ""));
+        let name = "vips_link_local";
+        assert!(set(&ours, name).len() > 2, "{ours}");
+        assert_eq!(set(&ours, name), set(&theirs, name), "{more}");
+    }
+    ours_only("2.2.7 has no such set");
+    for (more, kind, rule) in [
+        ("", "ifname", "oifname @parent_link_local"),
+        ("nftables_ifindex", "iface_index", "oif @parent_link_local"),
+    ] {
+        let text = rules(Which::Tested, more, "use_vmac");
+        let found = set(&text, "parent_link_local").join(" ");
+        assert!(found.contains(&format!("ipv6_addr . {kind} ")), "{text}");
+        assert!(found.contains("vrrp.52") && text.contains(rule), "{text}");
     }
 }
