@@ -386,7 +386,8 @@ pub fn receive_buffers() {
         ));
         let daemon = Start::new(&single.host, which).spawn();
         let adverts = |vrid| single.watch.wait("adverts", 0, secs(5.0), |s| s.is_advert(vrid));
-        (adverts(1), adverts(2));
+        adverts(1);
+        adverts(2);
         let sizes = daemon.family().into_iter().flat_map(receive_buffers_of);
         sizes.max().expect("a socket for adverts")
     };

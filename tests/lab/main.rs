@@ -208,6 +208,7 @@ fn main() -> ExitCode {
             tracking::an_initial_value_is_written,
             tracking::processes_are_counted,
             tracking::processes_are_counted_without_events,
+            tracking::processes_are_known_by_their_arguments,
             tracking::a_process_may_be_restarted,
             tracking::a_short_interruption_of_a_link_is_not_believed,
             tracking::a_link_is_asked_for_its_carrier,

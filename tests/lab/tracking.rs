@@ -310,6 +310,48 @@ pub fn processes_are_counted() {
     assert_eq!(json["vrrp"][0]["data"]["effective_priority"], 120, "{json}");
 }
 
+/// `full_command` and `param_match`: by the path with any arguments, by how the arguments begin, by exactly these; and
+/// one that has to run for `fork_delay` before it counts.
+pub fn processes_are_known_by_their_arguments() {
+    ours_only("in a network namespace it counts nothing");
+    let single = Single::new("");
+    let mut sleepers = Sleepers::new(&single);
+    let program = sleepers.program.display().to_string();
+    let one = |name: &str, command: &str, more: &str| {
+        format!("vrrp_track_process {name} {{\n    process {command}\n    weight 10\n    {more}\n}}\n")
+    };
+    let tracked = "track_process {\n        any\n        begins\n        exactly\n        slow\n    }";
+    single.host.write(
+        "keepalived.conf",
+        &[
+            one("any", &program, "full_command"),
+            one("begins", &format!("{program} 300"), "param_match initial"),
+            one("exactly", &format!("{program} 300"), "param_match"),
+            one("slow", &sleepers.name, "fork_delay 2"),
+            instance("VI_1", 51, 100, &[VIP], tracked),
+        ]
+        .concat(),
+    );
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering BACKUP STATE (init)", secs(3.0));
+    let gained =
+        |daemon: &Daemon, name: &str| daemon.count(&format!("Quorum gained for tracked process {name}"));
+    let wait = |daemon: &Daemon, name: &str| {
+        wait_until(name, secs(5.0), || (gained(daemon, name) == 1).then_some(()));
+    };
+    let begin = now_ns();
+    sleepers.start(&["300", "301"]);
+    wait(&daemon, "any");
+    wait(&daemon, "begins");
+    assert_eq!(gained(&daemon, "slow"), 0);
+    wait(&daemon, "slow");
+    assert!(now_ns() - begin > 1_800_000_000, "before its time");
+    assert_eq!(gained(&daemon, "exactly"), 0, "{}", daemon.log_text());
+    sleepers.start(&["300"]);
+    wait(&daemon, "exactly");
+    daemon.expect("(VI_1) Changing effective priority from 130 to 140", secs(2.0));
+}
+
 /// In a process namespace of its own the kernel tells nothing: all processes are read each second.
 pub fn processes_are_counted_without_events() {
     ours_only("it counts nothing");
