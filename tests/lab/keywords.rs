@@ -198,6 +198,9 @@ pub fn a_source_or_all_peers_are_missing() {
     lost("192.0.2.100/32");
     single.host.ip("address add 192.0.2.50/24 dev eth0");
     daemon.expect("(VI_1) Entering MASTER STATE", secs(5.0));
+    single.host.write("keepalived.conf", &text(""));
+    let tested = Start::new(&single.host, Which::Tested).args(&["-t"]).output();
+    assert_eq!(tested.0, Some(0), "no mistake of the file: {}", tested.1);
     ours_only("2.2.7 takes a reload as a new start");
     let from = now_ns();
     reload(&mut daemon, &single, &text(""));

@@ -368,7 +368,7 @@ pub(super) fn unicast(draft: &mut Draft, context: &mut Context) -> bool {
     if (given.unicast || instance.unicast_fault_no_peer) && !instance.unicast {
         if instance.unicast_fault_no_peer {
             let text = format!("({name}) Cannot use unicast without any peers - going to fault state");
-            context.diagnostics.general(Class::General, text);
+            context.diagnostics.hint(None, text);
             instance.config_faults += 1;
             instance.unicast = true;
         } else {
