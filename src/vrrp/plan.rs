@@ -124,7 +124,7 @@ pub fn plan(old: &Running, new: &Configuration) -> Plan {
                 inside.push(member.clone());
             }
         }
-        let id = match_group(old, sync, &inside, &old_group).unwrap_or_else(|| {
+        let id = match_group(&was, sync, &inside, &old_group).unwrap_or_else(|| {
             plan.running.next_group += 1;
             GroupId(plan.running.next_group)
         });
@@ -240,22 +240,23 @@ fn match_instances(old: &Running, new: &Configuration, plan: &mut Plan) -> Vec<P
     members
 }
 
-/// The running group that this one continues.
+/// The running group that this one continues: one that its members come from, and a sync group of the same name
+/// or none at all.
 fn match_group(
-    old: &Running,
+    was: &BTreeMap<GroupId, &PlannedGroup>,
     sync: Option<&SyncGroup>,
     inside: &[PlannedMember],
     old_group: &BTreeMap<InstanceId, GroupId>,
 ) -> Option<GroupId> {
-    old.groups
+    inside
         .iter()
-        .filter(|g| match (sync, g.group.as_deref()) {
-            (Some(new), Some(before)) => new.name == before.name,
-            (None, None) => true,
-            _ => false,
-        })
-        .map(|g| g.id)
-        .find(|id| inside.iter().any(|m| old_group.get(&m.id) == Some(id)))
+        .filter_map(|member| old_group.get(&member.id))
+        .find(|id| was.get(id).is_some_and(|g| same_name(g.group.as_deref(), sync)))
+        .copied()
+}
+
+fn same_name(before: Option<&SyncGroup>, after: Option<&SyncGroup>) -> bool {
+    before.map(|g| &g.name) == after.map(|g| &g.name)
 }
 
 /// The same but for where it stands in the file.

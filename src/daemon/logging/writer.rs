@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// wake-up, not one a line.
 const NAP: Duration = Duration::from_millis(1);
 
+/// What a reader of standard error takes at once, or not at all (PIPE_BUF): lines that come together are
+/// written together, as far as they fit.
+const AT_ONCE: usize = 4096;
+
 /// A sink that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -28,18 +32,23 @@ pub(super) fn run(entries: &Receiver<Entry>, shared: &Shared, settings: Settings
     let mut sinks = Sinks::new(settings);
     loop {
         let entry = entries.try_recv().or_else(|_| {
+            sinks.send(shared);
             std::thread::sleep(NAP);
             entries.recv_timeout(RETRY)
         });
         match entry {
             Ok(Entry::Line(record)) => {
-                if !sinks.write(&record) {
-                    shared.lost.fetch_add(1, Ordering::Relaxed);
+                let lost = sinks.write(&record);
+                if lost > 0 {
+                    shared.lost.fetch_add(lost, Ordering::Relaxed);
                 } else if shared.lost.load(Ordering::Relaxed) > 0 {
                     sinks.tell_lost(shared);
                 }
             }
-            Ok(Entry::Settings(settings)) => sinks = Sinks::new(*settings),
+            Ok(Entry::Settings(settings)) => {
+                sinks.send(shared);
+                sinks = Sinks::new(*settings);
+            }
             Ok(Entry::Flush(done)) => {
                 sinks.tell_lost(shared);
                 sinks.flush();
@@ -68,6 +77,8 @@ struct Sinks {
     /// Standard error leads to the journal as well (a unit of systemd's).
     stderr_is_journal: bool,
     stderr_stuck: bool,
+    /// Lines for standard error, and how many of them have no other sink.
+    batch: (Vec<u8>, u64),
     files: BTreeMap<Area, BufWriter<File>>,
 }
 
@@ -80,13 +91,14 @@ impl Sinks {
             next_try: Instant::now(),
             stderr_is_journal: stderr_is_journal(),
             stderr_stuck: false,
+            batch: (Vec::new(), 0),
             files: BTreeMap::new(),
         }
     }
 
-    /// Says whether at least one sink that was asked for has the line.
-    fn write(&mut self, record: &Record) -> bool {
-        let mut written = false;
+    /// Says how many lines no sink has that was asked for. Standard error has them after [`Sinks::send`].
+    fn write(&mut self, record: &Record) -> u64 {
+        let (mut written, mut lost) = (false, 0);
         if self.settings.syslog {
             written |= self.write_socket(record);
         }
@@ -98,13 +110,35 @@ impl Sinks {
         let twice = self.stderr_is_journal && matches!(self.socket, Some(Socket::Journal(_)));
         if (self.settings.stderr && !twice) || nowhere {
             let line = format!("{}: {}\n", LocalTime::of(record.time).ctime(), record.text);
-            written |= self.write_stderr(line.as_bytes());
+            if self.batch.0.len() + line.len() > AT_ONCE {
+                lost = self.send_batch();
+            }
+            self.batch.0.extend_from_slice(line.as_bytes());
+            self.batch.1 += u64::from(!written);
+            written = true;
         }
-        written || !(self.settings.syslog || self.settings.stderr || self.settings.file.is_some())
+        let asked = self.settings.syslog || self.settings.stderr || self.settings.file.is_some();
+        lost + u64::from(asked && !written)
+    }
+
+    /// What standard error has still to get. Says whether it has it.
+    fn send(&mut self, shared: &Shared) -> bool {
+        let lost = self.send_batch();
+        shared.lost.fetch_add(lost, Ordering::Relaxed);
+        lost == 0
+    }
+
+    /// Says how many lines are lost.
+    fn send_batch(&mut self) -> u64 {
+        let (mut text, alone) = std::mem::take(&mut self.batch);
+        let sent = text.is_empty() || self.write_stderr(&text);
+        text.clear();
+        self.batch.0 = text;
+        if sent { 0 } else { alone }
     }
 
     /// Waits for a reader of standard error a while; one that was not there the last time is not waited for.
-    fn write_stderr(&mut self, line: &[u8]) -> bool {
+    fn write_stderr(&mut self, text: &[u8]) -> bool {
         let stderr = io::stderr();
         let patience = if self.stderr_stuck {
             PollTimeout::ZERO
@@ -113,7 +147,7 @@ impl Sinks {
         };
         let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
         self.stderr_stuck = poll(&mut fds, patience) == Ok(0);
-        !self.stderr_stuck && stderr.lock().write_all(line).is_ok()
+        !self.stderr_stuck && stderr.lock().write_all(text).is_ok()
     }
 
     fn write_socket(&mut self, record: &Record) -> bool {
@@ -191,18 +225,21 @@ impl Sinks {
     }
 
     fn tell_lost(&mut self, shared: &Shared) {
+        if !self.send(shared) {
+            return;
+        }
         let lost = shared.lost.swap(0, Ordering::Relaxed);
         if lost == 0 {
             return;
         }
-        let told = self.write(&Record {
+        let untold = self.write(&Record {
             time: SystemTime::now(),
             priority: 4,
             area: Area::Parent,
             text: format!("{lost} log lines lost: the log did not take them in time"),
             fields: Vec::new(),
-        });
-        if !told {
+        }) + self.send_batch();
+        if untold > 0 {
             shared.lost.fetch_add(lost, Ordering::Relaxed);
         }
     }
