@@ -3,9 +3,10 @@
 use super::message::Message;
 use super::{Known, NAME, Packets, page, socket_name};
 use crate::process::helper::Helper;
+use crate::state::InstanceId;
 use crate::sys::poll;
 use nix::sys::socket::{getsockopt, sockopt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 /// A guard that ended is started again after this.
 const RESTART: Duration = Duration::from_secs(1);
@@ -31,6 +33,8 @@ const PREDECESSOR: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// What the VRRP thread tells may wait; more is told again with the next advert.
 const QUEUE: usize = 4096;
+/// It is told about so many bytes with one call.
+const AT_ONCE: usize = 1 << 16;
 
 /// How the guard reports what it did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -141,7 +145,7 @@ impl Keeper {
                 Some(packets) = told.recv() => {
                     let message = Message::packets(&packets);
                     self.packets.insert(packets.instance.0, packets);
-                    self.tell(message).await;
+                    self.tell(vec![message]).await;
                 }
                 () = until(retry) => {
                     self.retry = None;
@@ -162,17 +166,18 @@ impl Keeper {
                 page::MOST
             );
         }
-        self.known = known;
-        match &self.known {
-            None => {
+        let before = std::mem::replace(&mut self.known, known);
+        match (before, &self.known) {
+            (_, None) => {
                 self.retry = None;
                 self.end(Message::Goodbye).await;
             }
-            Some(known) => {
-                let there = |id: &u32| known.iter().any(|known| known.id.0 == *id);
-                self.packets.retain(|id, _| there(id));
+            (before, Some(known)) => {
+                let there: BTreeSet<u32> = known.iter().map(|known| known.id.0).collect();
+                self.packets.retain(|id, _| there.contains(id));
+                let changes = changes(&before.unwrap_or_default(), known);
                 if self.link.is_some() {
-                    self.tell_all(false).await;
+                    self.tell(changes).await;
                 } else {
                     self.launch().await;
                 }
@@ -185,7 +190,7 @@ impl Keeper {
             Ok(link) => {
                 self.link = Some(link);
                 self.complained = false;
-                self.tell_all(true).await;
+                self.tell_all().await;
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.complained, true) {
@@ -196,7 +201,7 @@ impl Keeper {
         }
     }
 
-    async fn tell_all(&mut self, packets: bool) {
+    async fn tell_all(&mut self) {
         let Some(known) = &self.known else {
             return;
         };
@@ -205,27 +210,40 @@ impl Keeper {
             facility: self.settings.facility,
         }];
         messages.extend(known.iter().flat_map(Message::instance));
-        if packets {
-            messages.extend(self.packets.values().map(Message::packets));
-        }
-        for message in messages {
-            self.tell(message).await;
+        messages.extend(self.packets.values().map(Message::packets));
+        self.tell(messages).await;
+    }
+
+    /// A guard that does not read what it is told is given up.
+    async fn tell(&mut self, messages: Vec<Message>) {
+        let mut messages = messages.into_iter().peekable();
+        while messages.peek().is_some() && self.link.is_some() {
+            let (mut parts, mut length) = (Vec::new(), 0);
+            while length < AT_ONCE
+                && let Some(message) = messages.next()
+            {
+                match message.into_bytes() {
+                    Ok(part) => {
+                        length += part.len();
+                        parts.push(part);
+                    }
+                    Err(error) => {
+                        tracing::error!(target: "parent", "The guard cannot be told something: {error}");
+                    }
+                }
+            }
+            // One that grew would leave secrets behind.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+            parts.iter().for_each(|part| bytes.extend_from_slice(part));
+            self.send(&bytes).await;
         }
     }
 
-    /// One message. A guard that does not read it is given up.
-    async fn tell(&mut self, message: Message) {
+    async fn send(&mut self, bytes: &[u8]) {
         let Some(link) = &mut self.link else {
             return;
         };
-        let bytes = match message.into_bytes() {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!(target: "parent", "The guard cannot be told something: {error}");
-                return;
-            }
-        };
-        let why = match tokio::time::timeout(STUCK, link.socket.write_all(&bytes)).await {
+        let why = match tokio::time::timeout(STUCK, link.socket.write_all(bytes)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not listen".to_owned(),
@@ -245,7 +263,7 @@ impl Keeper {
 
     /// The last message; waits for the guard's end.
     async fn end(&mut self, message: Message) {
-        self.tell(message).await;
+        self.tell(vec![message]).await;
         self.retry = None;
         if let Some(mut link) = self.link.take() {
             let end = async { while matches!(link.socket.read(&mut [0; 16]).await, Ok(1..)) {} };
@@ -255,6 +273,17 @@ impl Keeper {
             let _ = link.child.wait();
         }
     }
+}
+
+/// What a guard that knows `before` must be told to know `after`.
+fn changes(before: &[Known], after: &[Known]) -> Vec<Message> {
+    let was: BTreeMap<InstanceId, &Known> = before.iter().map(|known| (known.id, known)).collect();
+    let stay: BTreeSet<InstanceId> = after.iter().map(|known| known.id).collect();
+    let gone = was.keys().filter(|id| !stay.contains(id));
+    let changed = after.iter().filter(|known| was.get(&known.id) != Some(known));
+    gone.map(|id| Message::Forget { id: id.0 })
+        .chain(changed.flat_map(Message::instance))
+        .collect()
 }
 
 /// Waits until there is no guard any more.
@@ -323,5 +352,35 @@ fn wait_for_predecessor(name: &[u8]) {
             "The guard of the daemon before has not ended in {} s: going on",
             PREDECESSOR.as_secs()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::farewell::Signing;
+
+    fn known(id: u32, name: &str) -> Known {
+        Known {
+            id: InstanceId(id),
+            name: name.to_owned(),
+            signing: Signing::None,
+            objects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let before = [known(1, "A"), known(2, "B"), known(3, "C")];
+        let after = [known(1, "A"), known(3, "D"), known(4, "E")];
+        let told: Vec<String> = changes(&before, &after)
+            .iter()
+            .map(|message| match message {
+                Message::Forget { id } => format!("-{id}"),
+                Message::Instance { id, name, .. } => format!("{id}{name}"),
+                _ => "?".to_owned(),
+            })
+            .collect();
+        assert_eq!(told, ["-2", "3D", "4E"]);
     }
 }

@@ -13,22 +13,29 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Longest message.
 const LONGEST: usize = 1 << 24;
+/// Room for a message, to begin with.
+const ROOM: usize = 2048;
 /// Addresses, routes and rules in one message.
 const OBJECTS: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Message {
-    /// What follows replaces everything that was told of the configuration.
+    /// How to report. Comes first.
     Configure {
         /// Report what was done on standard error.
         stderr: bool,
         /// Report it to syslog, with this facility.
         facility: Option<u32>,
     },
+    /// Replaces what was told of this one.
     Instance {
         id: u32,
         name: String,
         signature: Signature,
+    },
+    /// This one is no more.
+    Forget {
+        id: u32,
     },
     Objects {
         id: u32,
@@ -146,7 +153,9 @@ impl Message {
     }
 
     fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut bytes = Zeroizing::new(vec![0; 4]);
+        // What holds a secret fits: memory that is left for more room would keep it.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
+        bytes.extend_from_slice(&[0; 4]);
         serde_json::to_writer(&mut *bytes, self)?;
         let length = bytes.len() - 4;
         if length > LONGEST {

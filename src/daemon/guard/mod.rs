@@ -49,7 +49,7 @@ pub struct Packets {
 }
 
 /// What a guard knows of one instance from the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     id: InstanceId,
     name: String,

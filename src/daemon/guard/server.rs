@@ -157,15 +157,15 @@ impl Server {
             Message::Configure { stderr, facility } => {
                 self.stderr = stderr;
                 self.facility = facility;
-                for instance in self.instances.values_mut() {
-                    instance.signing = None;
-                    instance.objects.clear();
-                }
             }
             Message::Instance { id, name, signature } => {
                 let instance = self.instances.entry(InstanceId(id)).or_default();
                 instance.name = name;
                 instance.signing = Some(signature.signing());
+                instance.objects.clear();
+            }
+            Message::Forget { id } => {
+                self.instances.remove(&InstanceId(id));
             }
             Message::Objects { id, objects } => {
                 if let Some(instance) = self.instances.get_mut(&InstanceId(id)) {
