@@ -13,6 +13,7 @@ use crate::process::idle;
 use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -185,15 +186,8 @@ impl Supervisor<'_> {
             .count();
         self.config = Arc::new(effective(self.options, reading.into_configuration()));
         let plan = plan::plan(&self.running, &self.config);
-        let gone: Vec<Arc<str>> = self
-            .states
-            .keys()
-            .filter(|name| !self.config.instances.iter().any(|i| i.name == ***name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.states.remove(&name);
-        }
+        let there: BTreeSet<&str> = self.config.instances.iter().map(|i| i.name.as_str()).collect();
+        self.states.retain(|name, _| there.contains(&**name));
         if warnings > 0 {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }
