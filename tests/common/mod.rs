@@ -72,6 +72,21 @@ pub fn try_tool(program: &str, args: &[&str]) -> Result<String, String> {
     }
 }
 
+/// The Python that has Debian's modules.
+pub const PYTHON: &str = "/usr/bin/python3";
+
+/// Where tests/run installs the packages of tests/python.txt, each in a folder of its name.
+pub const PYTHON_PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/python");
+
+/// The folder of a package of tests/python.txt; skips the test when it is not installed.
+pub fn python_package(name: &str) -> String {
+    let folder = format!("{PYTHON_PACKAGES}/{name}");
+    if !std::path::Path::new(&folder).is_dir() {
+        runner::skip(format!("{name} is not installed: tests/run does it"));
+    }
+    folder
+}
+
 /// Is this tool on the machine?
 pub fn have(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();

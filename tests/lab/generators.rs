@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::daemon::{Start, needs_keepalived, ours_only};
-use crate::common::{Host, Lab, Which, secs, wait_until};
+use crate::common::{Host, Lab, PYTHON, PYTHON_PACKAGES, Which, python_package, secs, tool, wait_until};
 use crate::pair::{Single, instance};
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/generators");
@@ -25,12 +25,7 @@ pub fn the_test_of_files_says_what_keepalived_s_does() {
     for n in 1..=25 {
         host.ip(&format!("link add qr-{n:08x}-1a type veth peer name far{n}"));
     }
-    let mut files: Vec<PathBuf> = fs::read_dir(FILES)
-        .expect("the folder")
-        .filter_map(|file| Some(file.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
-        .collect();
-    files.sort();
+    let files = configurations(Path::new(FILES));
     assert!(files.len() >= 12, "{files:?}");
     for file in files {
         // Without a namespace of that name neither looks further.
@@ -50,6 +45,43 @@ pub fn the_test_of_files_says_what_keepalived_s_does() {
             assert!(matches!(ours.0, Some(0 | 5)), "{ours:?}");
         }
     }
+}
+
+/// The installed packages, at work: neutron's writer, octavia's drivers and the template of kolla-ansible write the files
+/// that are tested here, to the byte.
+pub fn what_they_write_is_what_is_tested() {
+    for name in [
+        "neutron",
+        "neutron-lib",
+        "octavia",
+        "octavia-lib",
+        "kolla-ansible",
+    ] {
+        python_package(name);
+    }
+    let lab = Lab::new();
+    let folder = lab.host("one").dir.join("written");
+    fs::create_dir(&folder).expect("own folder");
+    let script = format!("{FILES}/render.py");
+    let into = folder.display().to_string();
+    tool(PYTHON, &[&script, "--into", &into, PYTHON_PACKAGES]);
+    let (written, tested) = (configurations(&folder), configurations(Path::new(FILES)));
+    assert_eq!(written.len(), tested.len());
+    for (written, tested) in written.iter().zip(&tested) {
+        assert_eq!(written.file_name(), tested.file_name());
+        let text = |path| fs::read_to_string(path).expect("the file");
+        assert_eq!(text(written), text(tested), "{}", tested.display());
+    }
+}
+
+fn configurations(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the folder")
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+        .collect();
+    files.sort();
+    files
 }
 
 /// Ansible puts the new file beside no other, under a name without an extension, and takes any status but 0 for a

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::common::daemon::{Start, ours_only};
-use crate::common::{Which, have, now_ns, runner, secs, try_tool, wait_until};
+use crate::common::{PYTHON, Which, have, now_ns, runner, secs, try_tool, wait_until};
 use crate::dbus::{self, Bus};
 use crate::pair::{Single, instance, start};
 use crate::snmp;
 
 const VIP: &str = "192.0.2.100/24";
-const PYTHON: &str = "/usr/bin/python3";
 
 fn needs_module(name: &str) {
     if try_tool(PYTHON, &["-c", &format!("import {name}")]).is_err() {

@@ -33,6 +33,7 @@ mod monitoring;
 mod never_late;
 mod outsiders;
 mod pair;
+mod parsers;
 mod process;
 mod reload;
 mod routes;
@@ -151,9 +152,12 @@ fn main() -> ExitCode {
             clients::the_exporter_that_reads_text,
             clients::those_that_read_json,
             generators::the_test_of_files_says_what_keepalived_s_does,
+            generators::what_they_write_is_what_is_tested,
             generators::ansible_validates,
             generators::neutron_starts_and_stops,
             generators::octavia_and_kolla_start,
+            parsers::copies_of_an_independent_parser_mean_the_same,
+            parsers::what_a_library_writes_is_read_as_keepalived_reads_it,
             monitoring::the_snmp_exporter_of_prometheus,
             monitoring::the_checks_that_walk_a_few_columns,
             outsiders::ucarp_with_our_number_changes_nothing,

@@ -1,26 +1,71 @@
 #!/usr/bin/env python3
-"""Renders anew what configuration generators write for keepalived, beside this script.
+"""Renders what configuration generators write for keepalived, beside this script or into another folder.
 
-    python3 -m venv VENV
-    VENV/bin/pip install neutron; VENV/bin/pip install --no-deps octavia kolla-ansible
-    VENV/bin/python tests/config/generators/render.py
+    tests/config/generators/render.py [--into FOLDER] PACKAGES
 
-neutron's writer is called as its L3 agent calls it; the templates of octavia and kolla-ansible are filled in with what
-their drivers hand over. The values are made up. Last written with neutron 29.0.0, octavia 19.0.0, kolla-ansible 22.2.0.
+PACKAGES is where tests/run installs the packages of tests/python.txt. neutron's writer and octavia's drivers are called
+as their agents call them; the template of kolla-ansible is filled in with what its role hands over. The values are
+made up. What these modules import besides and is not called when they write stands in as mocks.
 """
 
-import importlib.util
+import importlib.abc
+import importlib.machinery
 import pathlib
 import sys
+import types
 from types import SimpleNamespace as Thing
+from unittest.mock import MagicMock
 
 import jinja2
 
-HERE = pathlib.Path(__file__).parent
+INTO = pathlib.Path(__file__).parent
+words = sys.argv[1:]
+if words[:1] == ["--into"]:
+    INTO = pathlib.Path(words[1])
+    words = words[2:]
+PACKAGES = pathlib.Path(words[0])
+for name in ["neutron", "neutron-lib", "octavia", "octavia-lib"]:
+    assert (PACKAGES / name).is_dir(), f"{name} is not installed"
+    sys.path.append(str(PACKAGES / name))
+
+
+class Mocked(types.ModuleType):
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        value = MagicMock(name=name)
+        setattr(self, name, value)
+        return value
+
+
+class Mocks(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """The last finder: what is not installed; and the first for the named modules, which import half of OpenStack."""
+
+    NAMED = ["neutron.agent.linux.external_process", "neutron.agent.linux.utils", "neutron.cmd", "neutron.common.utils",
+             "neutron_lib.db", "octavia.common.config", "octavia.db", "octavia.amphorae.backends.agent.api_server.util"]
+
+    def __init__(self, named):
+        self.named = named
+
+    def find_spec(self, name, path, target=None):
+        wanted = any(name == one or name.startswith(one + ".") for one in self.NAMED) if self.named else True
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if wanted else None
+
+    def create_module(self, spec):
+        return Mocked(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+
+sys.meta_path.insert(0, Mocks(True))
+sys.meta_path.append(Mocks(False))
 
 
 def put(name, text):
-    (HERE / f"{name}.conf").write_text(text.rstrip() + "\n")
+    (INTO / f"{name}.conf").write_text(text.rstrip() + "\n")
 
 
 def neutron():
@@ -53,65 +98,62 @@ def neutron():
     router("neutron-health-check", (4,), vrrp_health_check_interval=10, ha_conf_dir="/var/lib/neutron/ha_confs/r1")
 
 
-def templates(package, folder):
-    where = pathlib.Path(importlib.util.find_spec(package).origin).parent / folder
-    return jinja2.Environment(loader=jinja2.FileSystemLoader(where), trim_blocks=True, lstrip_blocks=True)
-
-
 def octavia():
-    vrrp = templates("octavia", "amphorae/drivers/keepalived/jinja/templates").get_template("keepalived_base.template")
+    from octavia.amphorae.drivers.keepalived.jinja import jinja_cfg as vrrp
+    from octavia.common.jinja.lvs import jinja_cfg as lvs
 
-    def vip(address, network, gateway=None, excluded=False, routes=()):
-        return {"ip_address": address, "network_cidr": network, "ipv6": ":" in address, "gateway": gateway,
-                "excluded": excluded, "host_routes": [{"destination": to, "nexthop": via} for to, via in routes]}
+    base = "/var/lib/octavia"
+    vrrp.CONF = Thing(keepalived_vrrp=Thing(
+        vrrp_garp_refresh_interval=5, vrrp_garp_refresh_count=2, vrrp_check_interval=5, vrrp_fail_count=2,
+        vrrp_success_count=2))
+    vrrp.util.keepalived_check_script_path = lambda: f"{base}/vrrp/check_script.sh"
+    lvs.CONF = Thing(haproxy_amphora=Thing(base_path=base))
 
-    def amphora(name, own, peers, vips):
-        put(name, vrrp.render(
-            vrrp_group_name="6bae1dd5c4ec4d3b9a1e", amp_intf="eth1", amp_vrrp_id=1, amp_priority=100,
-            vrrp_garp_refresh=5, vrrp_garp_refresh_repeat=2, vrrp_auth_type="PASS", vrrp_auth_pass="0af8cbf",
-            amp_vrrp_ip=own, peers_vrrp_ips=peers, advert_int=1, vrrp_check_interval=5, vrrp_fail_count=2,
-            vrrp_success_count=2, check_script_path="/var/lib/octavia/vrrp/check_script.sh", vips=vips))
+    def subnet(cidr, gateway=None, routes=()):
+        return {"cidr": cidr, "gateway_ip": gateway,
+                "host_routes": [{"destination": to, "nexthop": via} for to, via in routes]}
 
-    amphora("octavia-vrrp", "10.0.0.11", ["10.0.0.12"],
-            [vip("10.0.0.10", "10.0.0.0/24", "10.0.0.1", routes=[("192.0.2.0/24", "10.0.0.254")])])
-    amphora("octavia-vrrp-two-families", "10.0.0.11", ["10.0.0.12"],
-            [vip("10.0.0.10", "10.0.0.0/24", "10.0.0.1"),
-             vip("2001:db8::10", "2001:db8::/64", "2001:db8::1", excluded=True)])
-    amphora("octavia-vrrp-ipv6", "2001:db8::11", ["2001:db8::12"], [vip("2001:db8::10", "2001:db8::/64", "2001:db8::1")])
+    def amphora(name, own, peers, address, network, more=()):
+        amphorae = [Thing(status=vrrp.constants.AMPHORA_ALLOCATED, vrrp_ip=ip, vrrp_interface="eth1", vrrp_id=1,
+                          vrrp_priority=100) for ip in [own, *peers]]
+        balancer = Thing(vip=Thing(ip_address=address), amphorae=amphorae, vrrp_group=Thing(
+            vrrp_group_name="6bae1dd5c4ec4d3b9a1e", vrrp_auth_type="PASS", vrrp_auth_pass="0af8cbf", advert_int=1))
+        put(name, vrrp.KeepalivedJinjaTemplater().build_keepalived_config(
+            balancer, amphorae[0], {vrrp.constants.VIP_SUBNET: network, "additional_vip_data": [
+                {"ip_address": vip, "subnet": subnet} for vip, subnet in more]}))
 
-    lvs = templates("octavia", "common/jinja/lvs/templates").get_template("keepalivedlvs.cfg.j2")
-    constants = Thing(
-        AMPHORA_NAMESPACE="amphora-haproxy", LVS_PROTOCOLS=["UDP", "SCTP"], SESSION_PERSISTENCE_SOURCE_IP="SOURCE_IP",
-        HEALTH_MONITOR_UDP_CONNECT="UDP-CONNECT", HEALTH_MONITOR_HTTP="HTTP", HEALTH_MONITOR_HTTP_METHOD_GET="GET",
-        HEALTH_MONITOR_TCP="TCP")
-    lib_constants = Thing(HEALTH_MONITOR_SCTP="SCTP")
+    four, six = subnet("10.0.0.0/24", "10.0.0.1"), subnet("2001:db8::/64", "2001:db8::1")
+    amphora("octavia-vrrp", "10.0.0.11", ["10.0.0.12"], "10.0.0.10",
+            subnet("10.0.0.0/24", "10.0.0.1", [("192.0.2.0/24", "10.0.0.254")]))
+    amphora("octavia-vrrp-two-families", "10.0.0.11", ["10.0.0.12"], "10.0.0.10", four, [("2001:db8::10", six)])
+    amphora("octavia-vrrp-ipv6", "2001:db8::11", ["2001:db8::12"], "2001:db8::10", six)
 
     def balancer(name, protocol, monitor, vips, persistence=None, members=()):
-        monitor = monitor and {"id": "hm1", "enabled": True, "delay": 30, "timeout": 31, "fall_threshold": 4, **monitor}
-        pool = {"id": "pool1", "enabled": True, "protocol": protocol, "lb_algorithm": "wrr", "health_monitor": monitor,
-                "session_persistence": persistence,
-                "members": [{"id": f"member{n}", "address": address, "ip_version": 6 if ":" in address else 4,
-                             "protocol_port": 82, "weight": 13, "enabled": n != 2, "monitor_address": None,
-                             "monitor_port": None} for n, address in enumerate(members)]}
-        put(name, lvs.render(
-            loadbalancer={"enabled": True,
-                          "vips": [{"ip_address": vip, "ip_version": 6 if ":" in vip else 4} for vip in vips],
-                          "listener": {"id": "listener1", "enabled": True, "protocol_port": 80, "connection_limit": 98,
-                                       "protocol_mode": protocol.lower(), "default_pool": pool}},
-            constants=constants, lib_consts=lib_constants))
+        present = {"provisioning_status": "ACTIVE", "enabled": True}
+        pool = Thing(
+            id="pool1", protocol=protocol, lb_algorithm=lvs.constants.LB_ALGORITHM_ROUND_ROBIN, **present,
+            health_monitor=Thing(id="hm1", delay=30, timeout=31, fall_threshold=4, rise_threshold=2, **present, **monitor),
+            session_persistence=persistence and Thing(**persistence),
+            members=[Thing(id=f"member{n}", ip_address=address, protocol_port=82, weight=13, monitor_address=None,
+                           monitor_port=None, **{**present, "enabled": n != 2}) for n, address in enumerate(members)])
+        addresses = [Thing(ip_address=vip) for vip in vips]
+        put(name, lvs.LvsJinjaTemplater().build_config(Thing(
+            id="listener1", enabled=True, protocol=protocol, protocol_port=80, connection_limit=98, default_pool=pool,
+            load_balancer=Thing(id="lb1", enabled=True, vip=addresses[0], additional_vips=addresses[1:]))))
 
     members = ["10.0.0.99", "10.0.0.98", "10.0.0.97", "2001:db8::99"]
-    balancer("octavia-lvs-udp", "UDP", {"type": "UDP-CONNECT", "check_script_path": "/var/lib/octavia/lvs/check/udp_check.sh"},
-             ["10.0.0.2"], {"type": "SOURCE_IP", "persistence_timeout": 33, "persistence_granularity": "255.255.0.0"}, members)
+    balancer("octavia-lvs-udp", "UDP", {"type": "UDP-CONNECT"}, ["10.0.0.2"],
+             {"type": "SOURCE_IP", "persistence_timeout": 33, "persistence_granularity": "255.255.0.0"}, members)
     balancer("octavia-lvs-http", "UDP", {"type": "HTTP", "http_method": "GET", "url_path": "/index.html",
-                                         "expected_codes": ["200", "204"]}, ["10.0.0.2", "2001:db8::2"], None, members)
-    balancer("octavia-lvs-sctp", "SCTP", {"type": "SCTP"}, ["2001:db8::2"], {"type": "SOURCE_IP"}, members)
+                                         "expected_codes": "200,204"}, ["10.0.0.2", "2001:db8::2"], None, members)
+    balancer("octavia-lvs-sctp", "SCTP", {"type": "SCTP"}, ["2001:db8::2"],
+             {"type": "SOURCE_IP", "persistence_timeout": None, "persistence_granularity": None}, members)
     balancer("octavia-lvs-tcp-check", "UDP", {"type": "TCP"}, ["10.0.0.2"], None, members)
 
 
 def kolla():
-    share = pathlib.Path(sys.prefix) / "share/kolla-ansible/ansible/roles/loadbalancer/templates/keepalived"
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(share), trim_blocks=True)
+    role = PACKAGES / "kolla-ansible/share/kolla-ansible/ansible/roles/loadbalancer"
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(role / "templates/keepalived"), trim_blocks=True)
     hosts = {"control01": "192.0.2.11", "control02": "192.0.2.12", "control03": "192.0.2.13"}
     environment.filters["bool"] = bool
     environment.filters["kolla_address"] = lambda network, host: hosts[host]
