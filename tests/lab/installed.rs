@@ -1,5 +1,5 @@
 //! Clients that are installed by name, each doing what its users do with it: dbus-fast, pysnmp, Ansible, conntrackd's
-//! script and tshark.
+//! script, pyroute2 and tshark.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -7,9 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::common::daemon::{Start, ours_only};
-use crate::common::{PYTHON, Which, have, now_ns, runner, secs, try_tool, wait_until};
+use crate::common::{PYTHON, Which, have, now_ns, python_package, runner, secs, try_tool, wait_until};
 use crate::dbus::{self, Bus};
 use crate::pair::{Single, instance, start};
 use crate::snmp;
@@ -215,6 +216,90 @@ pub fn conntrackd_changes_sides() {
     expect(&format!("{backup}{primary}{fault}"));
     single.host.ip("link set eth0 up");
     expect(&format!("{backup}{primary}{fault}{backup}{primary}"));
+}
+
+const LIST: &str = "
+import json, socket, sys
+sys.path.insert(0, sys.argv[1])
+from pyroute2 import IPRoute
+with IPRoute() as kernel:
+    index = kernel.link_lookup(ifname='eth0')[0]
+    seen = {
+        'addresses': [[a.get_attr('IFA_LOCAL') or a.get_attr('IFA_ADDRESS'), a['prefixlen'], a.get_attr('IFA_PROTO')]
+                      for a in kernel.get_addr(index=index) if a['family'] == socket.AF_INET],
+        'routes': [[r.get_attr('RTA_DST'), r['dst_len'], r.get_attr('RTA_GATEWAY'), r.get_attr('RTA_TABLE'), r['proto']]
+                   for r in kernel.get_routes(family=socket.AF_INET) if r.get_attr('RTA_TABLE') in (254, 100)],
+        'rules': [[r.get_attr('FRA_PRIORITY'), r.get_attr('FRA_SRC'), r['src_len'], r.get_attr('FRA_TABLE'),
+                   r.get_attr('FRA_PROTOCOL')] for r in kernel.get_rules(family=socket.AF_INET)],
+    }
+print(json.dumps(seen))
+";
+
+/// pyroute2 tells what the daemon has set from what others have by the number that the kernel keeps with each for
+/// keepalived, 18; and finds nothing of it when the daemon has ended.
+pub fn pyroute2_tells_what_is_keepalived_s() {
+    ours_only("2.2.7 marks routes and rules, but no addresses");
+    let package = python_package("pyroute2");
+    let more = "virtual_routes {
+        203.0.113.0/24 via 192.0.2.9
+        198.51.100.0/24 via 192.0.2.8 table 100
+    }
+    virtual_rules {
+        from 192.0.2.0/24 table 100 priority 1000
+    }";
+    let single = Single::new(&instance("VI_1", 51, 100, &[VIP], more));
+    single.host.ip("route add 203.0.114.0/24 via 192.0.2.7");
+    single
+        .host
+        .ip("rule add from 192.0.2.0/24 table 101 priority 1001");
+    let list = || -> Value {
+        let text = single.host.space().tool(PYTHON, &["-c", LIST, &package]);
+        serde_json::from_str(&text).expect("its list")
+    };
+    let ours = |list: &Value, what: &str, proto: usize| -> Vec<Value> {
+        let all = list[what].as_array().expect("a list").iter();
+        all.filter(|one| one[proto] == 18).cloned().collect()
+    };
+    let mut daemon = start(&single.host);
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+    let seen = wait_until("the rule", secs(5.0), || {
+        let seen = list();
+        (!ours(&seen, "rules", 4).is_empty()).then_some(seen)
+    });
+    assert_eq!(
+        ours(&seen, "addresses", 2),
+        [json!(["192.0.2.100", 24, 18])],
+        "{seen}"
+    );
+    let routes = ours(&seen, "routes", 4);
+    assert_eq!(routes.len(), 2, "{seen}");
+    assert!(
+        routes.contains(&json!(["203.0.113.0", 24, "192.0.2.9", 254, 18])),
+        "{seen}"
+    );
+    assert!(
+        routes.contains(&json!(["198.51.100.0", 24, "192.0.2.8", 100, 18])),
+        "{seen}"
+    );
+    assert_eq!(
+        ours(&seen, "rules", 4),
+        [json!([1000, "192.0.2.0", 24, 100, 18])],
+        "{seen}"
+    );
+    let all = |list: &Value| {
+        ["addresses", "routes", "rules"].map(|what| list[what].as_array().expect("a list").len())
+    };
+    let with_daemon = all(&seen);
+    assert_eq!(daemon.stop(), Some(0));
+    let after = list();
+    for (what, proto) in [("addresses", 2), ("routes", 4), ("rules", 4)] {
+        assert!(ours(&after, what, proto).is_empty(), "{after}");
+    }
+    assert_eq!(
+        all(&after),
+        [with_daemon[0] - 1, with_daemon[1] - 2, with_daemon[2] - 1],
+        "{after}"
+    );
 }
 
 /// tshark takes our adverts apart and finds neither a wrong checksum nor anything else to remark.

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use keepalived_rs::wire::checksum::Sum;
 use serde_json::Value;
 
 use crate::common::daemon::Start;
@@ -73,6 +74,103 @@ pub fn ucarp_with_our_number_changes_nothing() {
         .lines()
         .find_map(|line| line.trim().strip_prefix("Length: ")?.parse::<u64>().ok());
     assert!(length >= Some(2), "{text}");
+}
+
+/// failover_vr, a router of version 2 from crates.io. Its adverts leave with a TTL of 1 and a checksum of 0, and are
+/// refused; with both mended on their way, each takes over from the other, follows it and gives way to it. It refuses
+/// adverts unless their number of addresses is a multiple of four.
+pub fn failover_vr_takes_over_and_gives_way() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin/failover");
+    if !std::path::Path::new(program).exists() {
+        runner::skip("failover_vr is not installed: tests/run does it");
+    }
+    for its_priority in [200, 50] {
+        let vips = [VIP, "192.0.2.101/24", "192.0.2.102/24", "192.0.2.103/24"];
+        let lab = Single::new(&instance("VI_1", 51, 100, &vips, "version 2"));
+        let other = lab.peer("two", 2, "");
+        let begin = || {
+            let priority = its_priority.to_string();
+            let words = [
+                "run",
+                "cli-mode",
+                "--name",
+                "VR_1",
+                "--vrid",
+                "51",
+                "--interface-name",
+                "eth0",
+            ];
+            let more = ["--preempt-mode", "--priority", &priority, "--ip-address"];
+            Start::bare(&other, program)
+                .only_args(&[&words[..], &more, &vips].concat())
+                .spawn()
+        };
+        let mend = |what: &str| {
+            let rule = format!("ip daddr 224.0.0.18 {what}");
+            let hook = "type filter hook output priority mangle;";
+            other.space().tool(
+                "nft",
+                &[&format!("table ip mend {{ chain out {{ {hook} {rule}; }}; }}")],
+            );
+        };
+        let its = |seen: &crate::common::Seen| {
+            seen.advert()
+                .is_some_and(|advert| advert.vrid == 51 && advert.source.to_string() == "192.0.2.2")
+        };
+        let ours = |seen: &crate::common::Seen| seen.is_advert_of(51, "192.0.2.1");
+        let mut daemon = lab.start();
+        daemon.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+        let mut from = now_ns();
+        if its_priority > 100 {
+            let mut peer = begin();
+            lab.watch.wait_nth("its adverts", from, 2, secs(12.0), its);
+            let said = "(VI_1) invalid TTL/HL from 192.0.2.2. Received 1 and expect 255";
+            daemon.expect(said, secs(3.0));
+            mend("ip ttl set 255");
+            daemon.expect("(VI_1) Invalid VRRPv2 checksum from 192.0.2.2", secs(3.0));
+            assert_eq!(daemon.count("Entering BACKUP STATE"), 1, "at the start");
+            mend(&format!("@th,48,16 set {:#x}", checksum_of(its_priority)));
+            daemon.expect("(VI_1) Entering BACKUP STATE", secs(4.0));
+            lab.host.wait_address("eth0", VIP, false, secs(2.0));
+            other.wait_address("eth0", VIP, true, secs(2.0));
+            from = now_ns();
+            lab.watch.wait_nth("it goes on", from, 5, secs(12.0), its);
+            assert_eq!(daemon.count("Entering MASTER STATE"), 1, "ours follows");
+
+            peer.crash();
+            daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+            lab.host.wait_address("eth0", VIP, true, secs(2.0));
+            let _peer = begin();
+            daemon.expect("(VI_1) Entering BACKUP STATE", secs(8.0));
+            lab.host.wait_address("eth0", VIP, false, secs(2.0));
+        } else {
+            mend("ip ttl set 255");
+            mend(&format!("@th,48,16 set {:#x}", checksum_of(its_priority)));
+            let _peer = begin();
+            lab.watch.wait_nth("ours go on", from, 6, secs(10.0), ours);
+            assert!(!other.has("eth0", VIP), "it follows");
+
+            from = now_ns();
+            assert_eq!(daemon.stop(), Some(0));
+            lab.watch.wait("it takes over", from, secs(4.0), its);
+            other.wait_address("eth0", VIP, true, secs(2.0));
+            let mut daemon = lab.start();
+            daemon.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+            other.wait_address("eth0", VIP, false, secs(3.0));
+            from = now_ns();
+            lab.watch.wait_nth("ours go on", from, 4, secs(8.0), ours);
+            assert!(!lab.watch.seen_since(from).iter().any(its), "it follows");
+            daemon.never("hecksum");
+        }
+    }
+}
+
+/// Of a version 2 advert for virtual router 51 with four addresses from [`VIP`] on, each second.
+fn checksum_of(priority: u8) -> u16 {
+    let head = Sum::new().bytes(&[0x21, 51, priority, 4, 0, 1]);
+    (100..104)
+        .fold(head, |sum, last| sum.bytes(&[192, 0, 2, last]))
+        .finish()
 }
 
 /// scapy's adverts of a better router are obeyed; it finds nothing wrong in ours, in either version.
