@@ -92,6 +92,12 @@ pub enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Follow a running daemon: each change of state on a line, until it ends
+    Watch {
+        /// Its pid file
+        #[arg(long, short = 'p', value_name = "FILE", default_value = "/run/keepalived.pid")]
+        pid: PathBuf,
+    },
 }
 
 #[derive(Debug, Parser)]
@@ -113,7 +119,7 @@ pub fn parse(words: Vec<OsString>) -> Invocation {
     match words.get(1).and_then(|w| w.to_str()) {
         Some("keepalived") => keepalived(words.into_iter().skip(1).collect()),
         Some("genhash") => genhash::parse(words.get(2..).unwrap_or_default()),
-        Some("check" | "convert" | "explain" | "reload" | "status" | "help") => tool(words),
+        Some("check" | "convert" | "explain" | "reload" | "status" | "watch" | "help") => tool(words),
         _ => keepalived(words),
     }
 }

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             daemon::control::reload(&pid, Duration::from_secs(timeout))
         }
         Invocation::Tool(Tool::Status { pid, json }) => daemon::control::status(&pid, json),
+        Invocation::Tool(Tool::Watch { pid }) => daemon::control::watch(&pid),
         Invocation::Tool(Tool::Check {
             files,
             config_id,

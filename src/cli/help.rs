@@ -51,7 +51,11 @@ pub(super) fn text(program: &str) -> String {
         text.push_str(
             "\nCommands of keepalived-rs:\n  \
              check [FILE...]              Read configuration files and explain every complaint\n  \
+             convert FILE                 Write a configuration for an ldirectord.cf\n  \
+             explain KEYWORD...           Say what a keyword means, where it may stand and what it takes\n  \
              reload [--pid FILE]          Have the daemon read its configuration again, wait for the verdict\n  \
+             status [--pid FILE] [--json] Say who is master of what, why and since when\n  \
+             watch [--pid FILE]           Follow the changes of state\n  \
              help [COMMAND]               More about a command\n",
         );
     }

@@ -26,6 +26,8 @@ pub enum Question {
     Status,
     /// All that is known, as JSON.
     Json,
+    /// The states, and then each change of them as long as the client stays.
+    Watch,
 }
 
 impl Question {
@@ -33,11 +35,12 @@ impl Question {
         match self {
             Question::Status => "status\n",
             Question::Json => "json\n",
+            Question::Watch => "watch\n",
         }
     }
 
     fn read(line: &[u8]) -> Option<Question> {
-        [Question::Status, Question::Json]
+        [Question::Status, Question::Json, Question::Watch]
             .into_iter()
             .find(|question| question.word().as_bytes() == line)
     }
@@ -173,6 +176,37 @@ pub fn status(pid_file: &Path, json: bool) -> i32 {
     }
 }
 
+/// `keepalived-rs watch`: prints each change of state until the daemon ends or nobody reads. Returns the exit status.
+pub fn watch(pid_file: &Path) -> i32 {
+    match connect(pid_file).and_then(|(_, stream)| follow(stream).map_err(|error| error.to_string())) {
+        Ok(()) => 0,
+        Err(reason) => {
+            eprintln!("keepalived-rs: {reason}");
+            1
+        }
+    }
+}
+
+fn follow(mut stream: Stream) -> io::Result<()> {
+    stream.write_all(Question::Watch.word().as_bytes())?;
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    let mut out = io::stdout().lock();
+    let mut heard = false;
+    while lines.read_line(&mut line)? > 0 {
+        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+            // Whoever has closed the pipe has read enough.
+            return Ok(());
+        }
+        heard = true;
+        line.clear();
+    }
+    Err(io::Error::other(match heard {
+        true => "the daemon has ended",
+        false => "the daemon has ended, or too many watch it at once",
+    }))
+}
+
 fn answer(mut stream: Stream, question: Question) -> io::Result<String> {
     stream.set_read_timeout(Some(2 * PATIENCE))?;
     stream.write_all(question.word().as_bytes())?;
@@ -195,7 +229,10 @@ fn connect(pid_file: &Path) -> Result<(i32, Stream), String> {
     let socket = path(pid_file);
     let stream = Stream::connect(&socket).map_err(|e| match e.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("{}: {e}: only root may ask the daemon", socket.display())
+            format!(
+                "{}: {e}: only root may ask the daemon: run this with sudo",
+                socket.display()
+            )
         }
         io::ErrorKind::ConnectionRefused => {
             format!("no daemon runs: nobody answers at {}", socket.display())

@@ -20,6 +20,7 @@ pub mod stats;
 pub mod status;
 pub mod tracking;
 pub mod vrrp;
+pub mod watch;
 
 pub use json::{json, json_with_ours};
 pub use stats::stats;

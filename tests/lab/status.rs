@@ -5,10 +5,11 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::common::daemon::{Start, ours_only};
-use crate::common::{Host, Which, secs, wait_until};
+use crate::common::{Host, Which, runner, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 fn status(host: &Host, more: &[&str]) -> (Option<i32>, String) {
@@ -112,6 +113,142 @@ pub fn status_says_who_is_master_and_why() {
         code == Some(1) && said.contains("no daemon runs"),
         "{code:?} {said}"
     );
+}
+
+/// One instance in each state that there is, a group, and the line of counts.
+pub fn status_shows_every_state() {
+    ours_only("keepalived has no such command");
+    let waits = "vrrp_script waits {\nscript \"/bin/sleep 60\"\ninterval 70\ntimeout 65\n}\n";
+    let script = "track_script {\nwaits\n}";
+    let text = [
+        "global_defs {\nscript_user root\n}\n".to_owned(),
+        waits.to_owned(),
+        "vrrp_sync_group BOTH {\ngroup {\nVI_M\nVI_N\n}\n}\n".to_owned(),
+        instance("VI_M", 51, 150, &["192.0.2.101/24"], ""),
+        instance("VI_N", 52, 150, &["192.0.2.102/24"], ""),
+        instance("VI_B", 53, 100, &["192.0.2.103/24"], ""),
+        instance("VI_F", 54, 150, &["192.0.2.104/24"], "").replace("interface eth0", "interface eth1"),
+        instance("VI_I", 55, 150, &["192.0.2.105/24"], script),
+    ];
+    let single = Single::new(&text.concat());
+    single.lab.cable(&single.host, "eth1", &[]).pull();
+    let peer = single.peer("two", 2, &instance("VI_B", 53, 200, &["192.0.2.103/24"], ""));
+    let mut two = start(&peer);
+    two.expect("(VI_B) Entering MASTER STATE", secs(8.0));
+    let mut one = single.start();
+    one.expect("(VI_N) Entering MASTER STATE", secs(8.0));
+    let told = wait_until("all states", secs(8.0), || {
+        let (code, told) = status(&single.host, &[]);
+        assert_eq!(code, Some(0), "{told}");
+        told.starts_with("5 instances: 2 master, 1 backup, 1 fault\n")
+            .then_some(told)
+    });
+    for (head, why) in [
+        ("VI_M  MASTER  virtual router 51 on eth0", ""),
+        ("VI_N  MASTER  virtual router 52 on eth0", ""),
+        ("VI_B  BACKUP  virtual router 53 on eth0", "started"),
+        ("VI_F  FAULT  virtual router 54 on eth1", "eth1"),
+        ("VI_I  INIT  virtual router 55 on eth0", "starting"),
+    ] {
+        let said = rows(&told, head);
+        let cause = row(&said, "why");
+        assert!(
+            !cause.is_empty() && cause.contains(why),
+            "{head}: {cause:?}\n{told}"
+        );
+        let set = if head.contains("MASTER") { "set" } else { "not set" };
+        assert!(
+            row(&said, "addresses").ends_with(&format!(", {set}")),
+            "{head}\n{told}"
+        );
+    }
+    assert_eq!(row(&rows(&told, "group BOTH  MASTER"), "members"), "VI_M, VI_N");
+    assert_eq!(
+        row(&rows(&told, "VI_B  BACKUP"), "master"),
+        "192.0.2.2, priority 200"
+    );
+}
+
+/// Another user reads nothing, and is told what to do.
+pub fn others_are_sent_to_root() {
+    ours_only("keepalived has no such command");
+    if runner::unprivileged() {
+        runner::skip("other users need real root");
+    }
+    let single = Single::new(&instance("VI_1", 51, 150, &["192.0.2.100/24"], ""));
+    let mut daemon = single.start();
+    daemon.expect("Startup complete", secs(8.0));
+    // Others may not look into the folder of the program under test.
+    let program = single.host.dir.join("keepalived-rs");
+    fs::copy(Which::Tested.path(), &program).expect("own file");
+    let program = program.display().to_string();
+    let identity = [
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "--",
+        &program,
+    ];
+    for command in ["status", "watch", "reload"] {
+        let words = [&identity[..], &[command]].concat();
+        let (code, said) = Start::bare(&single.host, "setpriv").only_args(&words).output();
+        assert_eq!(code, Some(1), "{said}");
+        let told = "keepalived-rs: /run/keepalived.sock: Permission denied (os error 13): only root may ask the daemon: run \
+                    this with sudo\n";
+        assert_eq!(said, told);
+    }
+    assert_eq!(daemon.count("Reloading"), 0);
+}
+
+/// Each change of state on a line, with its reason, for all who watch; then the end of the daemon.
+pub fn watch_follows_until_the_end() {
+    ours_only("keepalived has no such command");
+    let vips = ["192.0.2.100/24"];
+    let two = instance("VI_2", 52, 150, &["192.0.2.102/24"], "");
+    let text = instance("VI_1", 51, 100, &vips, "") + &two;
+    let single = Single::new(&text);
+    let mut daemon = single.start();
+    wait_until("both masters", secs(8.0), || {
+        (daemon.count("Entering MASTER STATE") == 2).then_some(())
+    });
+    let watch = || {
+        let command = "exec \"$0\" watch >&2";
+        let program = Which::Tested.path().display().to_string();
+        Start::bare(&single.host, "sh")
+            .only_args(&["-c", command, &program])
+            .spawn()
+    };
+    let mut watchers = [watch(), watch()];
+    for watcher in &mut watchers {
+        watcher.expect("  VI_1  MASTER", secs(5.0));
+        watcher.expect("  VI_2  MASTER", secs(5.0));
+    }
+    let better = instance("VI_1", 51, 200, &vips, "");
+    let peer = single.peer("two", 2, &better);
+    let mut other = start(&peer);
+    for watcher in &mut watchers {
+        let line = watcher.expect("  VI_1  MASTER -> BACKUP, priority 100: ", secs(8.0));
+        assert!(line.text.contains("192.0.2.2"), "{}", line.text);
+    }
+    other.crash();
+    for watcher in &mut watchers {
+        watcher.expect("  VI_1  BACKUP -> MASTER, priority 100: ", secs(8.0));
+    }
+    watchers[1].crash();
+    single
+        .host
+        .write("keepalived.conf", &instance("VI_1", 51, 100, &vips, ""));
+    daemon.signal(Signal::SIGHUP);
+    watchers[0].expect("  VI_2  removed by a reload", secs(5.0));
+    single.host.ip("link set eth0 down");
+    let line = watchers[0].expect("  VI_1  MASTER -> FAULT, priority 100: ", secs(5.0));
+    assert!(line.text.contains("eth0"), "{}", line.text);
+    daemon.stop();
+    watchers[0].expect("the daemon stops", secs(5.0));
+    watchers[0].expect("keepalived-rs: the daemon has ended", secs(5.0));
+    assert_eq!(watchers[0].wait_exit(secs(5.0)), Some(1));
 }
 
 /// Clients that say nothing, nonsense, or do not read: all others are answered, and no advert is late.

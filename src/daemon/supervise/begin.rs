@@ -13,6 +13,7 @@ use super::super::services::Services;
 use super::super::sockets::Sockets;
 use super::settings::{effective, kernel_settings};
 use super::taker::Source;
+use super::watchers::Watchers;
 use super::{Reload, Running, Supervisor, Told, bus};
 use crate::net::local_igmp::LocalIgmp;
 use crate::report::lines;
@@ -149,6 +150,7 @@ impl<'a> Supervisor<'a> {
             bfd_pid_path,
             checkers_pid_path,
             states: BTreeMap::new(),
+            watchers: Watchers::default(),
             pressure: [Pressure::read(); 2],
             reload: Reload::default(),
             reload_time: ReloadTime::default(),
@@ -261,8 +263,8 @@ pub(super) fn outputs(
             if let Some(snmp) = notices.get() {
                 snmp.notice(notice);
             }
-            if let (What::Entering { state, .. }, Some(instance)) = (&notice.what, &notice.instance) {
-                let _ = states.send(Told::State(instance.clone(), *state));
+            if let (What::Entering { .. }, Some(instance)) = (&notice.what, &notice.instance) {
+                let _ = states.send(Told::State(instance.clone(), notice.clone()));
             }
         }),
         bfd: Box::new(move |source, verdict| {

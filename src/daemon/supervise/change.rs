@@ -3,19 +3,20 @@
 use super::super::bfd::Order;
 use super::super::guard;
 use super::super::port::{Change, Command, Scheduling};
-use super::super::{config_save, reload, snapshot, start};
+use super::super::{config_save, dumps, reload, snapshot, start};
 use super::bfd::scheduling;
 use super::settings::{effective, kernel_instances, kernel_settings, nftables_instead};
 use super::{Supervisor, Told};
 use crate::config::{Class, Reading};
 use crate::daemon::virtual_links::virtual_links;
 use crate::process::idle;
+use crate::report;
 use crate::state::kernel::KernelRequest;
 use crate::vrrp::plan::{self, Plan};
 use sd_notify::NotifyState;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 #[derive(Default)]
 pub(super) struct Reload {
@@ -187,7 +188,14 @@ impl Supervisor<'_> {
         self.config = Arc::new(effective(self.options, reading.into_configuration()));
         let plan = plan::plan(&self.running, &self.config);
         let there: BTreeSet<&str> = self.config.instances.iter().map(|i| i.name.as_str()).collect();
-        self.states.retain(|name, _| there.contains(&**name));
+        let watchers = &mut self.watchers;
+        self.states.retain(|name, _| {
+            let stays = there.contains(&**name);
+            if !stays {
+                watchers.tell(&report::watch::removed(name, SystemTime::now(), &dumps::local));
+            }
+            stays
+        });
         if warnings > 0 {
             self.status(Some(&format!("reloaded, {warnings} complaints (see the log)")));
         }

@@ -1,18 +1,22 @@
 //! Stop, in order.
 
+use super::super::dumps;
 use super::super::lvs;
 use super::super::port::Command;
 use super::{Supervisor, Told};
+use crate::report;
 use crate::state::kernel::KernelRequest;
 use sd_notify::NotifyState;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Supervisor<'_> {
     /// All priority-0 adverts, then the addresses, then the rest.
     pub(super) async fn stop(mut self, status: i32) -> i32 {
         tracing::info!(target: "parent", "Stopping");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.watchers
+            .tell(&report::watch::stopping(SystemTime::now(), &dumps::local));
         let keep = self.options.keep_vips;
         let (done, finished) = mpsc::channel();
         self.port.send(Command::Stop { keep, done });

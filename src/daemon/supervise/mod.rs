@@ -36,7 +36,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
@@ -53,10 +53,12 @@ mod settings;
 mod signals;
 mod snmp;
 mod taker;
+mod watchers;
 
 use change::Reload;
 use signals::Signals;
 use taker::Source;
+use watchers::Watchers;
 
 /// What a start has prepared.
 pub(super) struct Running<'a> {
@@ -81,7 +83,7 @@ enum Told {
     /// The kernel thread has given everything back.
     KernelStopped,
     /// An instance has a new state.
-    State(Arc<str>, VrrpState),
+    State(Arc<str>, Notice),
     /// The VRRP thread was late.
     Late(Lateness),
     /// Two masters, or nobody ever heard: what there is to see is looked for.
@@ -147,6 +149,7 @@ struct Supervisor<'a> {
     control: Option<Control>,
     /// One more reference for each answer that is being given.
     answering: Arc<()>,
+    watchers: Watchers,
     guard: Guard,
     dumps: Dumps,
     source: Source,
@@ -233,16 +236,12 @@ impl<'a> Supervisor<'a> {
         match told {
             Told::Applied => self.applied().await,
             Told::Read(reading) => self.take(*reading).await,
-            Told::State(instance, state) => {
-                self.tell_lvs(&instance, state);
-                self.states.insert(instance, state);
+            Told::State(instance, notice) => {
+                self.take_state(instance, &notice);
                 // Many at once make one line.
                 while let Ok(told) = self.told.try_recv() {
                     match told {
-                        Told::State(instance, state) => {
-                            self.tell_lvs(&instance, state);
-                            self.states.insert(instance, state);
-                        }
+                        Told::State(instance, notice) => self.take_state(instance, &notice),
                         other => {
                             let _ = self.tell.send(other);
                             break;
@@ -269,6 +268,21 @@ impl<'a> Supervisor<'a> {
                 });
             }
             Told::KernelStopped | Told::PortEnded => {}
+        }
+    }
+
+    fn take_state(&mut self, instance: Arc<str>, notice: &Notice) {
+        self.tell_lvs(&instance, notice.state);
+        let before = self.states.insert(instance.clone(), notice.state);
+        if !self.watchers.is_empty() {
+            let now = SystemTime::now();
+            self.watchers.tell(&report::watch::change(
+                &instance,
+                before,
+                notice,
+                now,
+                &dumps::local,
+            ));
         }
     }
 
@@ -313,20 +327,26 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// `keepalived-rs status`: takes a snapshot and writes it to who asked, on another thread; so many at once.
-    fn answer_client(&self, question: Question, mut client: UnixStream) {
+    /// `keepalived-rs status`: takes a snapshot and writes it to who asked, on another thread; so many at once. Who
+    /// watches is taken in.
+    fn answer_client(&mut self, question: Question, mut client: UnixStream) {
         const MOST: usize = 8;
+        let write: fn(&Snapshot) -> String = match question {
+            Question::Status => |snapshot| report::status::status(snapshot, &dumps::local),
+            Question::Json => |snapshot| report::json_with_ours(snapshot, 2),
+            Question::Watch => {
+                let present = report::watch::present(&self.states, SystemTime::now(), &dumps::local);
+                self.watchers.add(client, &present);
+                return;
+            }
+        };
         let place = Arc::clone(&self.answering);
         if Arc::strong_count(&place) > MOST + 1 {
             return;
         }
         self.snapshot(Command::Snapshot, move |snapshot| {
-            let text = match question {
-                Question::Status => report::status::status(&snapshot, &dumps::local),
-                Question::Json => report::json_with_ours(&snapshot, 2),
-            };
             // What goes wrong is the client's.
-            let _ = client.write_all(text.as_bytes());
+            let _ = client.write_all(write(&snapshot).as_bytes());
             drop(place);
         });
     }
