@@ -9,7 +9,7 @@ pub mod version;
 pub use genhash::Genhash;
 pub use options::Options;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use getopt::{Argument, Item, Opt, Problem};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -105,6 +105,11 @@ pub enum Tool {
 struct Tools {
     #[command(subcommand)]
     tool: Tool,
+}
+
+/// Our own commands, for what describes them.
+pub fn commands() -> clap::Command {
+    Tools::command()
 }
 
 /// Reads the command line; the first word is the program's name.

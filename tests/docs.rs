@@ -101,6 +101,52 @@ fn the_compatibility_page_has_every_keyword() {
 }
 
 #[test]
+fn the_completions_have_every_command() {
+    use clap_complete::{Shell, generate};
+    for (shell, name) in [
+        (Shell::Bash, "keepalived-rs.bash"),
+        (Shell::Zsh, "_keepalived-rs"),
+        (Shell::Fish, "keepalived-rs.fish"),
+    ] {
+        let mut expected = Vec::new();
+        generate(
+            shell,
+            &mut keepalived_rs::cli::commands(),
+            "keepalived-rs",
+            &mut expected,
+        );
+        let path = root().join("packaging/completions").join(name);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, expected).expect("the completion is written");
+            continue;
+        }
+        let found = std::fs::read(&path).unwrap_or_default();
+        assert!(
+            expected == found,
+            "packaging/completions/{name} is not what the command line is: UPDATE_DOCS=1 cargo test --test docs"
+        );
+    }
+}
+
+#[test]
+fn bash_completes_commands_and_their_options() {
+    let complete = |words: &[&str]| {
+        let script = "source packaging/completions/keepalived-rs.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1))
+            _keepalived__rs keepalived-rs \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"; echo \"${COMPREPLY[@]}\"";
+        let output = std::process::Command::new("bash")
+            .args(["-c", script, "bash", "keepalived-rs"])
+            .args(words)
+            .current_dir(root())
+            .output()
+            .expect("bash");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(complete(&["st"]), "status");
+    assert_eq!(complete(&["wa"]), "watch");
+    assert_eq!(complete(&["status", "--j"]), "--json");
+}
+
+#[test]
 fn the_manual_has_every_keyword() {
     let path = root().join("docs/man/keepalived-rs.conf.5");
     let expected = keepalived_rs::tools::explain::manual();
