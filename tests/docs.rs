@@ -132,7 +132,7 @@ fn the_completions_have_every_command() {
 fn bash_completes_commands_and_their_options() {
     let complete = |words: &[&str]| {
         let script = "source packaging/completions/keepalived-rs.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1))
-            _keepalived__rs keepalived-rs \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"; echo \"${COMPREPLY[@]}\"";
+            _keepalived-rs keepalived-rs \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"; echo \"${COMPREPLY[@]}\"";
         let output = std::process::Command::new("bash")
             .args(["-c", script, "bash", "keepalived-rs"])
             .args(words)

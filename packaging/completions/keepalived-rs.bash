@@ -1,4 +1,4 @@
-_keepalived__rs() {
+_keepalived-rs() {
     local i cur prev opts cmd
     COMPREPLY=()
     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -17,46 +17,46 @@ _keepalived__rs() {
                 cmd="keepalived__rs"
                 ;;
             keepalived__rs,check)
-                cmd="keepalived__rs__subcmd__check"
+                cmd="keepalived__rs__check"
                 ;;
             keepalived__rs,convert)
-                cmd="keepalived__rs__subcmd__convert"
+                cmd="keepalived__rs__convert"
                 ;;
             keepalived__rs,explain)
-                cmd="keepalived__rs__subcmd__explain"
+                cmd="keepalived__rs__explain"
                 ;;
             keepalived__rs,help)
-                cmd="keepalived__rs__subcmd__help"
+                cmd="keepalived__rs__help"
                 ;;
             keepalived__rs,reload)
-                cmd="keepalived__rs__subcmd__reload"
+                cmd="keepalived__rs__reload"
                 ;;
             keepalived__rs,status)
-                cmd="keepalived__rs__subcmd__status"
+                cmd="keepalived__rs__status"
                 ;;
             keepalived__rs,watch)
-                cmd="keepalived__rs__subcmd__watch"
+                cmd="keepalived__rs__watch"
                 ;;
-            keepalived__rs__subcmd__help,check)
-                cmd="keepalived__rs__subcmd__help__subcmd__check"
+            keepalived__rs__help,check)
+                cmd="keepalived__rs__help__check"
                 ;;
-            keepalived__rs__subcmd__help,convert)
-                cmd="keepalived__rs__subcmd__help__subcmd__convert"
+            keepalived__rs__help,convert)
+                cmd="keepalived__rs__help__convert"
                 ;;
-            keepalived__rs__subcmd__help,explain)
-                cmd="keepalived__rs__subcmd__help__subcmd__explain"
+            keepalived__rs__help,explain)
+                cmd="keepalived__rs__help__explain"
                 ;;
-            keepalived__rs__subcmd__help,help)
-                cmd="keepalived__rs__subcmd__help__subcmd__help"
+            keepalived__rs__help,help)
+                cmd="keepalived__rs__help__help"
                 ;;
-            keepalived__rs__subcmd__help,reload)
-                cmd="keepalived__rs__subcmd__help__subcmd__reload"
+            keepalived__rs__help,reload)
+                cmd="keepalived__rs__help__reload"
                 ;;
-            keepalived__rs__subcmd__help,status)
-                cmd="keepalived__rs__subcmd__help__subcmd__status"
+            keepalived__rs__help,status)
+                cmd="keepalived__rs__help__status"
                 ;;
-            keepalived__rs__subcmd__help,watch)
-                cmd="keepalived__rs__subcmd__help__subcmd__watch"
+            keepalived__rs__help,watch)
+                cmd="keepalived__rs__help__watch"
                 ;;
             *)
                 ;;
@@ -78,8 +78,8 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__check)
-            opts="-i -h --config-id --quiet --help"
+        keepalived__rs__check)
+            opts="-i -h --config-id --quiet --help [FILES]..."
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -100,8 +100,8 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__convert)
-            opts="-h --help"
+        keepalived__rs__convert)
+            opts="-h --help <FILE>"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -114,8 +114,8 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__explain)
-            opts="-h --help"
+        keepalived__rs__explain)
+            opts="-h --help <KEYWORDS>..."
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -128,7 +128,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help)
+        keepalived__rs__help)
             opts="check convert explain reload status watch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -142,7 +142,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__check)
+        keepalived__rs__help__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -156,7 +156,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__convert)
+        keepalived__rs__help__convert)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -170,7 +170,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__explain)
+        keepalived__rs__help__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -184,7 +184,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__help)
+        keepalived__rs__help__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -198,7 +198,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__reload)
+        keepalived__rs__help__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -212,7 +212,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__status)
+        keepalived__rs__help__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -226,7 +226,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__help__subcmd__watch)
+        keepalived__rs__help__watch)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -240,7 +240,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__reload)
+        keepalived__rs__reload)
             opts="-p -h --pid --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -266,7 +266,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__status)
+        keepalived__rs__status)
             opts="-p -h --pid --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -288,7 +288,7 @@ _keepalived__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        keepalived__subcmd__rs__subcmd__watch)
+        keepalived__rs__watch)
             opts="-p -h --pid --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -314,7 +314,7 @@ _keepalived__rs() {
 }
 
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _keepalived__rs -o nosort -o bashdefault -o default keepalived-rs
+    complete -F _keepalived-rs -o nosort -o bashdefault -o default keepalived-rs
 else
-    complete -F _keepalived__rs -o bashdefault -o default keepalived-rs
+    complete -F _keepalived-rs -o bashdefault -o default keepalived-rs
 fi
