@@ -50,11 +50,11 @@ impl Instance {
             wanted: self.wanted,
             effective_priority: self.effective,
             total_priority: self.total,
-            contributions: std::iter::once((format!("base {}", config.priority), i32::from(config.priority)))
+            contributions: std::iter::once(("base".to_owned(), i32::from(config.priority)))
                 .chain(
                     self.contributions
                         .iter()
-                        .map(|part| (format!("{} {:+}", part.name, part.value), part.value)),
+                        .map(|part| (part.name.to_string(), part.value)),
                 )
                 .collect(),
             master: self.master,

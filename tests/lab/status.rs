@@ -163,10 +163,10 @@ pub fn status_shows_every_state() {
         );
     }
     assert_eq!(row(&rows(&told, "group BOTH  MASTER"), "members"), "VI_M, VI_N");
-    assert_eq!(
-        row(&rows(&told, "VI_B  BACKUP"), "master"),
-        "192.0.2.2, priority 200"
-    );
+    let backup = rows(&told, "VI_B  BACKUP");
+    assert_eq!(row(&backup, "master"), "192.0.2.2, priority 200");
+    assert_eq!(row(&backup, "priority"), "100 (base +100)");
+    assert!(row(&rows(&told, "tracked"), "script").starts_with("waits: has not run yet"));
 }
 
 /// Another user reads nothing, and is told what to do.

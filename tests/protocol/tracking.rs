@@ -38,15 +38,15 @@ fn weights_add_up_and_move_the_deadline_of_a_backup() {
         snapshot
             .contributions
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|(name, value)| (name.as_str(), *value))
             .collect::<Vec<_>>(),
         [
-            "base 100",
-            "interface eth1 +11",
-            "script up +30",
-            "script down -20",
-            "script not +7",
-            "file file -12"
+            ("base", 100),
+            ("interface eth1", 11),
+            ("script up", 30),
+            ("script down", -20),
+            ("script not", 7),
+            ("file file", -12)
         ]
     );
     assert_eq!(u64::from(snapshot.effective_priority), 116);
