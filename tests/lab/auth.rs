@@ -12,6 +12,7 @@ use crate::dbus::{self, Bus};
 use crate::metrics;
 use crate::pair::{Single, instance, start};
 use crate::snmp;
+use crate::timing::send;
 
 const ETHERNET_AND_IP: usize = 34;
 const TRAILER: usize = 28;
@@ -53,7 +54,7 @@ fn trailers(lab: &Single, source: [u8; 4], from: i64) -> Vec<Vec<u8>> {
     .collect()
 }
 
-fn statistic(host: &Host, daemon: &Daemon, line: &str) -> u64 {
+pub fn statistic(host: &Host, daemon: &Daemon, line: &str) -> u64 {
     let path = host.tmp().join("keepalived.stats");
     let _ = fs::remove_file(&path);
     daemon.signal(Signal::SIGUSR2);
@@ -180,6 +181,55 @@ pub fn hmac_permissive_obeys_who_does_not_sign() {
         secs(3.0),
     );
     assert!(statistic(&two, &backup, "Missing:") > 0);
+}
+
+/// `time_window` and `anti_replay`: how old an advert may be, by the sender's clock; or by none, so long as it is newer
+/// than the last one. None is heard twice.
+pub fn hmac_old_adverts_are_refused_or_not() {
+    ours_only("Debian's keepalived has no auth_hmac");
+    let lab = Single::new(&signed(150, &format!("{OLD}\nactive_key 1")));
+    let mut master = lab.start();
+    let sent = lab.watch.wait("an advert", 0, secs(8.0), |s| {
+        s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 150)
+    });
+    assert_eq!(master.stop(), Some(0));
+    let frames = lab.watch.frames();
+    let old = frames
+        .iter()
+        .find(|frame| frame.at == sent.at)
+        .expect("what was seen");
+    wait_until("the advert to be older than a second", secs(4.0), || {
+        (now_ns() - old.at > 2_000_000_000).then_some(())
+    });
+    let replayer = lab.peer("replayer", 66, "");
+    let replay = || send(&replayer, &old.bytes);
+    let stale = "(VI_1) stale authentication trailer from 192.0.2.1";
+    let replayed = "(VI_1) replayed authentication trailer from 192.0.2.1";
+    for (number, (lines, taken)) in (2..).zip([
+        ("time_window 1", false),
+        ("time_window 1\nanti_replay time", false),
+        ("time_window 120", true),
+        ("anti_replay monotonic", true),
+        ("time_window 1\nanti_replay monotonic", true),
+    ]) {
+        let name = format!("two{number}");
+        let two = lab.peer(&name, number, &signed(100, &format!("{OLD}\nactive_key 1\n{lines}")));
+        let mut backup = start(&two);
+        backup.expect("(VI_1) Entering BACKUP STATE (init)", secs(4.0));
+        replay();
+        if taken {
+            backup.expect("(VI_1) master set to 192.0.2.1", secs(1.0));
+            replay();
+            backup.expect(replayed, secs(1.0));
+            assert_eq!(statistic(&two, &backup, "Replay:"), 1, "{lines}");
+            assert_eq!(statistic(&two, &backup, "Stale:"), 0, "{lines}");
+        } else {
+            backup.expect(stale, secs(1.0));
+            backup.never("master set to 192.0.2.1");
+            assert_eq!(statistic(&two, &backup, "Stale:"), 1, "{lines}");
+        }
+        assert_eq!(backup.stop(), Some(0));
+    }
 }
 
 /// What may be seen nowhere: password, what of it is too long to be sent, keys.

@@ -295,6 +295,98 @@ pub fn with_frr() {
     }
 }
 
+/// `ttl`, `hoplimit`, `max_hops`: what a session sends with, and what it takes.
+pub fn packets_from_too_far_are_refused() {
+    // Of a neighbour that sends with this, by a session with these lines.
+    let cases = [
+        ("near", "ttl 255", "", true),
+        ("beyond", "ttl 250", "", false),
+        ("far", "ttl 250", "max_hops 5", true),
+        ("too_far", "ttl 249", "max_hops 5", false),
+        ("any", "hoplimit 3", "max_hops -1", true),
+        ("modest", "hoplimit 250", "ttl 240", true),
+    ];
+    let (line, _) = Line::new(false);
+    let (mut ours, mut theirs) = (String::new(), String::new());
+    for (number, (name, sends, takes, _)) in (10..).zip(cases) {
+        let (one, two) = (format!("192.0.2.{number}"), format!("192.0.2.{}", number + 100));
+        line.ours.ip(&format!("address add {one}/24 dev eth0"));
+        line.theirs.ip(&format!("address add {two}/24 dev eth0"));
+        ours += &session(name, &one, &two, &format!(" {takes}\n"));
+        theirs += &session(name, &two, &one, &format!(" {sends}\n max_hops -1\n"));
+    }
+    line.ours.write("keepalived.conf", &ours);
+    line.theirs.write("keepalived.conf", &theirs);
+    let watch = line.lab.watch(&line.lan);
+    let theirs = Start::new(&line.theirs, Which::Tested).spawn();
+    let mut ours = Start::new(&line.ours, Which::Tested).spawn();
+    ours.expect("Startup complete", secs(4.0));
+    let from = now_ns();
+    // Their TTLs.
+    let sent = |last: u8| -> Vec<u8> {
+        let frames = watch.frames().into_iter();
+        let its = frames.filter(|f| f.at >= from && f.bytes.get(26..30) == Some(&[192, 0, 2, last]));
+        its.filter(|f| f.bytes.get(23) == Some(&17) && f.bytes.get(36..38) == Some(&3784_u16.to_be_bytes()))
+            .map(|f| f.bytes[22])
+            .collect()
+    };
+    for (number, (name, sends, _, taken)) in (10..).zip(cases) {
+        let up = format!("({name}) Entering Up state");
+        if taken {
+            wait_until(&up, secs(8.0), || (ours.count(&up) > 0).then_some(()));
+        } else {
+            wait_until("packets that are not taken", secs(8.0), || {
+                (sent(number + 100).len() >= 4).then_some(())
+            });
+            ours.never(&up);
+            theirs.never(&up);
+        }
+        let ttl = sends.rsplit(' ').next().and_then(|n| n.parse().ok());
+        let with = sent(number + 100);
+        assert!(with.iter().all(|t| Some(*t) == ttl), "{name}: {with:?}");
+        let with = sent(number);
+        let ttl = if name == "modest" { 240 } else { 255 };
+        assert!(!with.is_empty() && with.iter().all(|t| *t == ttl), "{name}: {with:?}");
+    }
+}
+
+/// `idle_tx`: how long between two packets while the session is down, less up to a quarter of it.
+pub fn it_sends_as_often_as_told_while_nobody_answers() {
+    let (line, [one, two]) = Line::new(false);
+    line.ours.ip("address add 192.0.2.11/24 dev eth0");
+    let text = session("often", one, two, "") + &session("seldom", "192.0.2.11", two, " idle_tx 2500\n");
+    line.ours
+        .write("keepalived.conf", &text.replace("neighbor_ip", "neighbour_ip"));
+    let watch = line.lab.watch_port(&line.cable);
+    let _ours = Start::new(&line.ours, Which::Tested).spawn();
+    for (last, interval) in [(1, 1.0), (11, 2.5)] {
+        let times = wait_until("four packets", secs(20.0), || {
+            let frames = watch.frames().into_iter();
+            let its = frames.filter(|f| f.bytes.get(23) == Some(&17));
+            let its = its.filter(|f| f.bytes.get(26..30) == Some(&[192, 0, 2, last]));
+            let times: Vec<i64> = its.map(|f| f.at).collect();
+            (times.len() >= 4).then_some(times)
+        });
+        let gaps: Vec<f64> = times.windows(2).map(|w| (w[1] - w[0]) as f64 / 1e9).collect();
+        let fits = |gap: &f64| (interval * 0.75 - 0.1..interval + 0.5).contains(gap);
+        assert!(gaps.iter().all(fits), "{interval}: {gaps:?}");
+    }
+}
+
+/// `vrrp` and `checker`: who hears of a session.
+pub fn a_session_is_for_whom_it_says() {
+    for (whom, heard) in [(" vrrp\n", true), (" checker\n", false), ("", true)] {
+        let site = Site::new();
+        site.configure(&format!(" weight 20\n{whom}"), " track_bfd {\n gw\n }\n");
+        let mut high = site.start(&site.high);
+        let _gateway = site.start(&site.gateway);
+        high.expect("(gw) Entering Up state", secs(8.0));
+        high.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+        let changed = high.count("(VI_1) Changing effective priority from 150 to 170");
+        assert_eq!(changed, usize::from(heard), "{whom:?}:\n{}", high.log_text());
+    }
+}
+
 /// Spoofed, malformed and strange packets, a hundred thousand of them: the session stays, and the adverts go on.
 pub fn hostile_packets_do_not_disturb() {
     ours_only("it stands more");

@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::libc;
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
-use socket2::Socket;
 
 use crate::common::daemon::{Start, needs_keepalived, ours_only};
 use crate::common::packet::Forged;
@@ -64,7 +60,7 @@ fn first_adverts(which: Which, single: &Single, vrids: u8) -> BTreeMap<u8, Sent>
     all
 }
 
-fn owner(vrid: u8, vip: &str, more: &str) -> String {
+pub fn owner(vrid: u8, vip: &str, more: &str) -> String {
     instance(&format!("VI_{vrid}"), vrid, 255, &[vip], more)
 }
 
@@ -352,72 +348,6 @@ pub fn scripts_of_every_occasion() {
     assert!(ours.iter().all(|lines| !lines.is_empty()), "{ours:#?}");
     needs_keepalived();
     assert_eq!(ours, of(Which::Keepalived));
-}
-
-/// Of a process's sockets for protocol 112, in bytes, as the kernel counts them.
-fn receive_buffers_of(pid: Pid) -> Vec<usize> {
-    let own = |number: libc::c_long| {
-        let fd = RawFd::try_from(number).ok().filter(|fd| *fd >= 0)?;
-        // SAFETY: the kernel has just made it for nobody else.
-        Some(unsafe { OwnedFd::from_raw_fd(fd) })
-    };
-    // SAFETY: takes numbers, makes a descriptor.
-    let Some(process) = own(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) }) else {
-        return Vec::new();
-    };
-    let fds = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let numbers = fds.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
-    let sockets = numbers.filter_map(|number| {
-        // SAFETY: as before.
-        own(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) }).map(Socket::from)
-    });
-    let vrrp = sockets
-        .filter(|socket| matches!(socket.protocol(), Ok(Some(protocol)) if i32::from(protocol) == 112));
-    vrrp.filter_map(|socket| socket.recv_buffer_size().ok()).collect()
-}
-
-/// Receive buffers of the sockets that hear adverts.
-pub fn receive_buffers() {
-    let rows = |which: Which, globals: &str, more: [&str; 2]| {
-        let single = Single::new(&format!(
-            "global_defs {{\n{globals}\n}}\n{}{}",
-            owner(1, "192.0.2.101", more[0]),
-            owner(2, "192.0.2.102", more[1]),
-        ));
-        let daemon = Start::new(&single.host, which).spawn();
-        let adverts = |vrid| single.watch.wait("adverts", 0, secs(5.0), |s| s.is_advert(vrid));
-        adverts(1);
-        adverts(2);
-        let sizes = daemon.family().into_iter().flat_map(receive_buffers_of);
-        sizes.max().expect("a socket for adverts")
-    };
-    let plain = rows(Which::Tested, "", ["", ""]);
-    let summed = rows(
-        Which::Tested,
-        "",
-        ["kernel_rx_buf_size 300000", "kernel_rx_buf_size 40000"],
-    );
-    assert!(summed > plain, "{summed} after {plain}");
-    ours_only("2.2.7 has no kernel_rx_buf_size");
-    for (globals, more) in [
-        ("    vrrp_rx_bufs_policy 100000", ["", ""]),
-        (
-            "    vrrp_rx_bufs_policy MTU\n    vrrp_rx_bufs_multiplier 90",
-            ["", ""],
-        ),
-        (
-            "    vrrp_rx_bufs_policy ADVERT\n    vrrp_rx_bufs_multiplier 9000",
-            ["", ""],
-        ),
-    ] {
-        let ours = rows(Which::Tested, globals, more);
-        assert_ne!(ours, plain, "{globals}");
-        needs_keepalived();
-        assert_eq!(ours, rows(Which::Keepalived, globals, more), "{globals}");
-    }
 }
 
 /// `log_unknown_vrids`: a line for a virtual router that nobody configured.

@@ -11,6 +11,7 @@ mod auth;
 mod bad_input;
 mod bfd;
 mod boot;
+mod buffers;
 mod clients;
 mod company;
 mod containers;
@@ -22,11 +23,13 @@ mod firewall;
 mod generators;
 mod golden;
 mod guard;
+mod hearing;
 mod impaired;
 mod installed;
 mod interop;
 mod kernel;
 mod keywords;
+mod links;
 mod mail;
 mod metrics;
 mod monitoring;
@@ -35,10 +38,12 @@ mod outsiders;
 mod pair;
 mod parsers;
 mod process;
+mod reading;
 mod reload;
 mod routes;
 mod scenarios;
 mod scheduling;
+mod scripts;
 mod settings;
 mod snmp;
 mod status;
@@ -83,8 +88,14 @@ fn main() -> ExitCode {
             keywords::a_source_or_all_peers_are_missing,
             keywords::adverts_of_strangers_are_not_obeyed_when_told_so,
             keywords::scripts_of_every_occasion,
-            keywords::receive_buffers,
+            buffers::of_adverts,
+            buffers::of_netlink,
+            buffers::of_process_events,
             keywords::unknown_virtual_routers_are_logged_when_told_so,
+            hearing::addresses_of_every_advert_are_compared_unless_told_otherwise,
+            hearing::an_address_owner_ignores_adverts_when_told_so,
+            hearing::a_peer_s_adverts_come_from_as_far_as_told,
+            hearing::a_better_one_waits_as_long_as_told,
             interop::version_2_with_password,
             interop::version_2_with_ah,
             interop::unicast_with_ah,
@@ -96,12 +107,16 @@ fn main() -> ExitCode {
             interop::frr_version_3_ipv4,
             interop::frr_version_3_ipv6,
             auth::hmac_wrong_key_replay_and_rotation,
+            auth::hmac_old_adverts_are_refused_or_not,
             auth::secrets_are_shown_nowhere_and_do_not_stay,
             auth::secrets_are_in_no_answer,
             auth::hmac_permissive_obeys_who_does_not_sign,
             bfd::neighbour_lost_moves_the_master,
             bfd::weights_count,
             bfd::a_reload_keeps_the_session,
+            bfd::packets_from_too_far_are_refused,
+            bfd::it_sends_as_often_as_told_while_nobody_answers,
+            bfd::a_session_is_for_whom_it_says,
             bfd::what_cannot_be_opened_is_tried_again,
             bfd::with_keepalived,
             bfd::with_frr,
@@ -199,6 +214,7 @@ fn main() -> ExitCode {
             golden::all_keywords_of_an_instance,
             virtual_macs::clients_see_one_mac,
             virtual_macs::silent_until_master,
+            virtual_macs::names_begin_as_the_file_says,
             virtual_macs::deleted_interface_returns,
             virtual_macs::interface_below_deleted_and_made_again,
             virtual_macs::killed_daemon_leaves_nothing_for_long,
@@ -219,9 +235,12 @@ fn main() -> ExitCode {
             tracking::processes_are_counted_without_events,
             tracking::processes_are_known_by_their_arguments,
             tracking::a_process_may_be_restarted,
-            tracking::a_short_interruption_of_a_link_is_not_believed,
-            tracking::a_link_is_asked_for_its_carrier,
+            links::a_short_interruption_of_a_link_is_not_believed,
+            links::a_link_is_asked_for_its_carrier,
+            links::all_links_are_asked_when_told_so,
             scheduling::the_vrrp_thread_is_scheduled_as_the_file_says,
+            scheduling::bfd_is_scheduled_as_the_file_says,
+            scheduling::of_vrrp_and_bfd_the_more_eager_counts,
             scheduling::lateness_raises_the_priority,
             settings::files_have_the_mode_that_umask_leaves,
             settings::scripts_run_as_their_user_and_at_their_time,
@@ -233,6 +252,13 @@ fn main() -> ExitCode {
             settings::dumps_have_names_of_their_own,
             settings::random_numbers_come_from_the_seed,
             settings::a_reload_is_checked_when_told_so,
+            scripts::results_count_when_there_are_as_many_as_told,
+            scripts::a_script_fails_at_first_when_told_so,
+            scripts::a_script_runs_as_often_as_long_and_as_whom_told,
+            reading::a_file_is_there_while_the_configuration_is_read,
+            reading::includes_that_find_nothing_are_mistakes_when_told_so,
+            reading::links_of_scripts_stay_when_told_so,
+            reading::names_of_tables_are_looked_for_where_told,
             snmp::walks_are_as_keepalived_s,
             snmp::notifications_are_heard,
         ],

@@ -31,9 +31,18 @@ static_ipaddress {{
     198.51.100.50/24 brd + dev eth1
     198.51.100.51/32 dev eth1 scope link
     198.51.100.52/32 dev eth1 preferred_lft 0
+    198.51.100.53/32
+    198.51.100.54/32 broadcast 198.51.100.255 dev eth1 label eth1:two
+    198.51.100.55 peer 198.51.100.56/32 dev eth1
+    198.51.100.57/24 dev eth1 noprefixroute
+    198.51.100.58/32 dev eth1 scope host
     2001:db8:2::50/64 dev eth1
     2001:db8:2::51/128 dev eth1
     2001:db8:2::52/64 dev eth1 preferred_lft 3000
+    2001:db8:2::53/64 dev eth1 home
+    2001:db8:2::54/64 dev eth1 -nodad
+    2001:db8:2::55/64 dev eth1 mngtmpaddr
+    2001:db8:2::56/64 dev eth1 noprefixroute
 }}
 static_routes {{
     203.0.112.0/28 via 198.51.100.2 dev eth1
@@ -75,6 +84,9 @@ vrrp_instance VI_1 {{
         default via 192.0.2.2 dev eth0 metric 300
         2001:db8:91::/64 via 2001:db8:1::2 dev eth0 pref high
         2001:db8:92::/64 dev eth0 metric 6 mtu 1400
+        203.0.113.224/28 gw 192.0.2.2 oif eth0 dsfield 8 realms 3/4
+        203.0.113.240/28 via 192.0.2.2 dev eth0 preference 9 ttl-propagate enabled
+        inet6 2001:db8:95::/64 via 2001:db8:1::2 dev eth0 expires 4000
         unreachable 2001:db8:93::/64
         2001:db8:94::/64 nexthop via 2001:db8:1::2 dev eth0 nexthop via 2001:db8:2::2 dev eth1 weight 2
     }}
@@ -91,6 +103,12 @@ vrrp_instance VI_1 {{
         oif eth1 nop priority 2010
         fwmark 7 table 70000 priority 2011
         tunnel-id 12 table 9 priority 2012
+        from 192.0.2.12 dsfield 8 table 200 sup_pl 4 order 2013
+        from 192.0.2.13 table 200 realms 3/4 order 2014
+        from 192.0.2.14 table 200 suppress_ifgroup 5 order 2015
+        from 192.0.2.15 table 200 sup_group 6 order 2016
+        inet from all iif eth1 type unreachable order 2017
+        inet6 from all iif eth1 prohibit order 2018
     }}
 }}
 "
@@ -138,7 +156,7 @@ pub fn the_same_as_keepalived() {
     let seen = [Which::Keepalived, Which::Tested].map(|which| {
         let lab = Lab::new();
         let host = host(&lab);
-        host.write("keepalived.conf", &configuration("router_id one"));
+        host.write("keepalived.conf", &configuration("default_interface eth1"));
         let before = kernel(&host);
         let mut daemon = Start::new(&host, which).spawn();
         daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));

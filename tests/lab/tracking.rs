@@ -263,7 +263,7 @@ fn follow(daemon: &mut Daemon, sleepers: &mut Sleepers) {
 }
 
 /// Set where the kernel is known to tell of processes: a machine of its own.
-const EVENTS: &str = "KEEPALIVED_RS_PROCESS_EVENTS";
+pub const EVENTS: &str = "KEEPALIVED_RS_PROCESS_EVENTS";
 
 /// Quorum and its maximum, the whole command, weights and `reverse`; the dump shows the numbers.
 pub fn processes_are_counted() {
@@ -417,81 +417,4 @@ pub fn a_process_may_be_restarted() {
     sleepers.start(&["300"]);
     daemon.expect("Quorum gained for tracked process server", secs(3.0));
     daemon.expect("(VI_1) Entering BACKUP STATE", secs(2.0));
-}
-
-/// `interface_up_down_delays`: a link that is back in time was never away; one that is not is down, and up only after
-/// the other delay.
-pub fn a_short_interruption_of_a_link_is_not_believed() {
-    let text = format!(
-        "interface_up_down_delays {{\n    eth0 1 1.2\n}}\n{}",
-        instance("VI_1", 51, 100, &[VIP], "")
-    );
-    let single = Single::new("");
-    let port = single.lab.cable(&single.host, "eth1", &["198.51.100.1/24"]);
-    single
-        .host
-        .write("keepalived.conf", &text.replace("eth0", "eth1"));
-    let watch = single.lab.watch_port(&port);
-    let mut daemon = single.start();
-    daemon.expect("(VI_1) Entering BACKUP STATE (init)", secs(3.0));
-    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
-    port.pull();
-    daemon.expect(
-        "eth1: Adding flags change from 0x11043 to 0x1003 delay by 1000000",
-        secs(2.0),
-    );
-    port.plug();
-    let from = now_ns();
-    watch.wait_nth("adverts go on", from, 3, secs(5.0), |s| {
-        s.is_advert_of(51, "198.51.100.1")
-    });
-    daemon.never("Netlink reports eth1");
-    let pulled = now_ns();
-    port.pull();
-    let down = daemon.expect("Netlink reports eth1 down", secs(4.0)).at;
-    daemon.expect("(VI_1) Entering FAULT STATE", secs(1.0));
-    let plugged = now_ns();
-    port.plug();
-    let up = daemon.expect("Netlink reports eth1 up", secs(4.0)).at;
-    daemon.expect("(VI_1) Entering BACKUP STATE", secs(1.0));
-    assert!(down - pulled >= 1_000_000_000, "down after {} ns", down - pulled);
-    assert!(up - plugged >= 1_200_000_000, "up after {} ns", up - plugged);
-}
-
-/// `linkbeat_interfaces`: the link is asked each second; what it says is believed, and the dump shows how.
-pub fn a_link_is_asked_for_its_carrier() {
-    let single = Single::new("");
-    let port = single.lab.cable(&single.host, "eth1", &["198.51.100.1/24"]);
-    single.host.write(
-        "keepalived.conf",
-        &format!(
-            "linkbeat_interfaces {{\n    eth1 MII\n    eth0 ETHTOOL\n}}\n{}",
-            instance(
-                "VI_1",
-                51,
-                100,
-                &[VIP],
-                "track_interface {\n        eth0 weight 10\n    }"
-            )
-            .replace("eth0\n", "eth1\n")
-        ),
-    );
-    let mut daemon = single.start();
-    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
-    daemon.logged("(eth1): Configured linkbeat type MII not supported, using ETHTOOL");
-    daemon.logged("Using MII-BMSR/ETHTOOL NIC polling thread(s)...");
-    daemon.signal(nix::sys::signal::Signal::SIGUSR1);
-    wait_until("the dump", secs(3.0), || {
-        let data = fs::read_to_string(single.host.tmp().join("keepalived.data")).ok()?;
-        let part = data.split(" Name = eth1\n").nth(1)?;
-        let line = part.lines().find(|line| line.starts_with("   NIC "))?.to_owned();
-        (line == "   NIC support ETHTOOL GLINK interface").then_some(())
-    });
-    port.pull();
-    daemon.expect("Linkbeat reports eth1 down", secs(4.0));
-    daemon.expect("(VI_1) Entering FAULT STATE", secs(1.0));
-    port.plug();
-    daemon.expect("Linkbeat reports eth1 up", secs(4.0));
-    daemon.expect("(VI_1) Entering BACKUP STATE", secs(1.0));
-    daemon.never("Netlink reports");
 }

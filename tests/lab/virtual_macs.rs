@@ -1,11 +1,13 @@
 //! `use_vmac`: one MAC address for clients, silence until master, and interfaces that come back.
 
+use std::collections::BTreeMap;
+
 use nix::sys::signal::Signal;
 
-use crate::common::daemon::{ours_only, tests_ours};
+use crate::common::daemon::{Start, needs_keepalived, ours_only, tests_ours};
 use crate::common::observe::Frame;
 use crate::common::ping::Ping;
-use crate::common::{Host, now_ns, secs, wait_until};
+use crate::common::{Host, Which, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 const VIP: &str = "192.0.2.100/24";
@@ -104,6 +106,65 @@ pub fn silent_until_master() {
         assert!(a_master_sends(&frame.bytes), "{:02x?}", frame.bytes);
     }
     drop(second);
+}
+
+/// `vmac_prefix`, `vmac_addr_prefix`, `use_vmac_addr`: which interfaces there are over which, and with which addresses.
+pub fn names_begin_as_the_file_says() {
+    let text = |globals: &str| {
+        let elsewhere = |last: u8, more: &str| format!("198.51.100.{last}/24 dev eth1{more}");
+        format!("global_defs {{\n{globals}\n}}\n")
+            + &instance("VI_1", 51, 100, &[VIP, &elsewhere(1, " use_vmac")], "use_vmac")
+            + &instance("VI_2", 52, 100, &["192.0.2.101/24", &elsewhere(2, "")], "use_vmac_addr")
+            + &instance("VI_3", 53, 100, &["192.0.2.102/24", &elsewhere(3, "")], "use_vmac own3")
+    };
+    let links = |which: Which, globals: &str| {
+        let single = Single::new(&text(globals));
+        single
+            .lab
+            .connect(&single.host, "eth1", &single.lab.segment(), &[]);
+        let mut daemon = Start::new(&single.host, which).spawn();
+        for name in ["VI_1", "VI_2", "VI_3"] {
+            let line = format!("({name}) Entering MASTER STATE");
+            wait_until(&line, secs(8.0), || (daemon.count(&line) > 0).then_some(()));
+        }
+        let all = || -> BTreeMap<String, (String, String, Vec<String>)> {
+            let all = single.host.ip("-j address show type macvlan");
+            let all: Vec<serde_json::Value> = serde_json::from_str(&all).expect("JSON");
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let one = |link: &serde_json::Value| {
+                let name = text(&link["ifname"]);
+                let addresses = single.host.addresses(&name);
+                let addresses = addresses.into_iter().filter(|a| a.contains('.')).collect();
+                (name, (text(&link["link"]), text(&link["address"]), addresses))
+            };
+            all.iter().filter(|link| link["link"].is_string()).map(one).collect()
+        };
+        let all = wait_until("all addresses", secs(3.0), || {
+            let all = all();
+            let base = |last| single.host.has("eth1", &format!("198.51.100.{last}/24"));
+            let on_links = all.values().map(|(_, _, addresses)| addresses.len()).sum::<usize>();
+            (on_links + usize::from(base(2)) + usize::from(base(3)) >= 5).then_some(all)
+        });
+        assert_eq!(daemon.stop(), Some(0));
+        all
+    };
+    for (globals, own, address) in [
+        ("    vmac_prefix vm\n    vmac_addr_prefix va", "vm.51", "va.52"),
+        ("    vmac_prefix vm", "vm.51", "vm.52"),
+        ("    vmac_addr_prefix va", "vrrp.51", "va.52"),
+        ("", "vrrp.51", "vrrp.52"),
+    ] {
+        let ours = links(Which::Tested, globals);
+        assert_eq!(ours[own].0, "eth0", "{globals}: {ours:?}");
+        assert_eq!(
+            (&*ours[address].0, &*ours[address].2),
+            ("eth1", &["198.51.100.2/24".to_owned()][..]),
+            "{globals}: {ours:?}"
+        );
+        assert_eq!(ours["own3"].0, "eth0", "{globals}: {ours:?}");
+        needs_keepalived();
+        assert_eq!(ours, links(Which::Keepalived, globals), "{globals}");
+    }
 }
 
 /// ARP, VRRP, neighbour advertisements.

@@ -1,0 +1,147 @@
+//! `vrrp_script`: how often it runs, for how long, as whom, and when its result counts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::common::daemon::ours_only;
+use crate::common::runner::{skip, unprivileged};
+use crate::common::{Daemon, now_ns, secs, wait_until};
+use crate::pair::{Single, instance};
+
+const VIP: &str = "192.0.2.100/24";
+
+/// A host whose instance tracks one script, which fails while a file is there.
+struct Tracked {
+    single: Single,
+    fails: PathBuf,
+    hangs: PathBuf,
+    runs: PathBuf,
+}
+
+impl Tracked {
+    fn new() -> Self {
+        let single = Single::new("");
+        let tmp = single.host.tmp();
+        let (fails, hangs, runs) = (tmp.join("fails"), tmp.join("hangs"), tmp.join("runs"));
+        single.host.script(
+            "chk",
+            &format!(
+                "#!/bin/sh\nid -un >>{}\n[ ! -e {} ] || exec sleep 60\n[ ! -e {} ]\n",
+                runs.display(),
+                hangs.display(),
+                fails.display()
+            ),
+        );
+        fs::write(&runs, "").expect("own file");
+        Self {
+            single,
+            fails,
+            hangs,
+            runs,
+        }
+    }
+
+    fn start(&self, lines: &str) -> Daemon {
+        self.single.host.write(
+            "keepalived.conf",
+            &format!(
+                "global_defs {{\n    script_user root\n}}\nvrrp_script chk {{\n    script /etc/keepalived/chk\n    \
+                 {lines}\n}}\n{}",
+                instance(
+                    "VI_1",
+                    51,
+                    100,
+                    &[VIP],
+                    "version 3\n    advert_int 0.2\n    track_script {\n        chk\n    }"
+                )
+            ),
+        );
+        self.single.start()
+    }
+
+    fn runs(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.runs).expect("own file");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// `rise` and `fall`: so many results of a kind, one after the other, count; one of the other kind begins anew.
+pub fn results_count_when_there_are_as_many_as_told() {
+    let tracked = Tracked::new();
+    let mut daemon = tracked.start("interval 1\n    rise 3\n    fall 2");
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let changed = |daemon: &mut Daemon, status: u8, line: &str| {
+        let first = daemon.expect(&format!("Script `chk` now returning {status}"), secs(4.0));
+        let counted = daemon.expect(line, secs(6.0));
+        (counted.at - first.at) as f64 / 1e9
+    };
+    fs::write(&tracked.fails, "").expect("own file");
+    let took = changed(&mut daemon, 1, "(VI_1) Entering FAULT STATE");
+    assert!((0.8..1.8).contains(&took), "the second failure: {took:.3} s");
+    fs::remove_file(&tracked.fails).expect("own file");
+    let took = changed(&mut daemon, 0, "(VI_1) Entering BACKUP STATE");
+    assert!((1.8..2.8).contains(&took), "the third success: {took:.3} s");
+    // One failure between successes is none.
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(3.0));
+    fs::write(&tracked.fails, "").expect("own file");
+    daemon.expect("Script `chk` now returning 1", secs(4.0));
+    fs::remove_file(&tracked.fails).expect("own file");
+    daemon.expect("Script `chk` now returning 0", secs(4.0));
+    let runs = tracked.runs().len();
+    wait_until("three more runs", secs(6.0), || {
+        (tracked.runs().len() > runs + 2).then_some(())
+    });
+    assert_eq!(daemon.count("(VI_1) Entering FAULT STATE"), 1, "{}", daemon.log_text());
+}
+
+/// `init_fail`: not good until it has been, as often as `rise` says.
+pub fn a_script_fails_at_first_when_told_so() {
+    for (lines, fault) in [("interval 1\n    rise 2\n    init_fail", true), ("interval 1\n    rise 2", false)] {
+        let tracked = Tracked::new();
+        let mut daemon = tracked.start(lines);
+        if fault {
+            daemon.expect("(VI_1) entering FAULT state (script chk)", secs(4.0));
+            daemon.expect("(VI_1) Entering BACKUP STATE", secs(5.0));
+            assert!(tracked.runs().len() >= 2, "{:?}", tracked.runs());
+        } else {
+            daemon.expect("(VI_1) Entering BACKUP STATE (init)", secs(4.0));
+            daemon.never("FAULT");
+        }
+        daemon.expect("(VI_1) Entering MASTER STATE", secs(4.0));
+    }
+}
+
+/// `interval`, `timeout` and `user`.
+pub fn a_script_runs_as_often_as_long_and_as_whom_told() {
+    if unprivileged() {
+        skip("other users need real root");
+    }
+    let tracked = Tracked::new();
+    let tmp = tracked.single.host.tmp();
+    crate::common::tool("chmod", &["666", &tracked.runs.to_string_lossy()]);
+    crate::common::tool("chmod", &["755", &tmp.to_string_lossy()]);
+    let mut daemon = tracked.start("interval 2\n    timeout 1\n    user nobody");
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let runs = tracked.runs().len();
+    let more = |count: usize| {
+        wait_until("more runs", secs(9.0), || {
+            (tracked.runs().len() >= runs + count).then(now_ns)
+        })
+    };
+    let took = (more(3) - more(1)) as f64 / 1e9;
+    assert!((3.5..5.0).contains(&took), "two intervals: {took:.3} s");
+    let users = tracked.runs();
+    assert!(users.iter().all(|user| user == "nobody"), "{users:?}");
+    fs::write(&tracked.hangs, "").expect("own file");
+    let began = {
+        let runs = tracked.runs().len();
+        wait_until("a run that hangs", secs(4.0), || {
+            (tracked.runs().len() > runs).then(now_ns)
+        })
+    };
+    let fault = daemon.expect("(VI_1) Entering FAULT STATE", secs(4.0)).at;
+    let took = (fault - began) as f64 / 1e9;
+    assert!((0.7..1.8).contains(&took), "the timeout: {took:.3} s");
+    ours_only("its line has other words");
+    daemon.logged("VRRP_Script(chk) failed (due to signal 15)");
+}
