@@ -213,7 +213,11 @@ pub fn hmac_old_adverts_are_refused_or_not() {
         ("time_window 1\nanti_replay monotonic", true),
     ]) {
         let name = format!("two{number}");
-        let two = lab.peer(&name, number, &signed(100, &format!("{OLD}\nactive_key 1\n{lines}")));
+        let two = lab.peer(
+            &name,
+            number,
+            &signed(100, &format!("{OLD}\nactive_key 1\n{lines}")),
+        );
         let mut backup = start(&two);
         backup.expect("(VI_1) Entering BACKUP STATE (init)", secs(4.0));
         replay();

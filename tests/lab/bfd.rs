@@ -346,7 +346,10 @@ pub fn packets_from_too_far_are_refused() {
         assert!(with.iter().all(|t| Some(*t) == ttl), "{name}: {with:?}");
         let with = sent(number);
         let ttl = if name == "modest" { 240 } else { 255 };
-        assert!(!with.is_empty() && with.iter().all(|t| *t == ttl), "{name}: {with:?}");
+        assert!(
+            !with.is_empty() && with.iter().all(|t| *t == ttl),
+            "{name}: {with:?}"
+        );
     }
 }
 

@@ -20,6 +20,9 @@ pub fn addresses_of_every_advert_are_compared_unless_told_otherwise() {
         ("", "skip_check_adv_addr", 1),
         ("vrrp_skip_check_adv_addr", "", 1),
     ] {
+        if compared < ADVERTS {
+            ours_only("2.2.7 compares all the same");
+        }
         let more = format!("version 3\n    advert_int 2\n    {own}");
         let single = Single::new(&format!(
             "global_defs {{\n    {all}\n}}\n{}",
@@ -32,7 +35,7 @@ pub fn addresses_of_every_advert_are_compared_unless_told_otherwise() {
         for _ in 0..ADVERTS {
             forge(&them, &Forged::new(THEM, 51, 200, other).version_3(200));
         }
-        daemon.expect("not present in advert from 192.0.2.66: 192.0.2.100", secs(2.0));
+        daemon.expect("ip address associated with VRID 51 not present in ", secs(2.0));
         let said = |line: &str| usize::try_from(statistic(&single.host, &daemon, line)).expect("a count");
         wait_until("all of them", secs(3.0), || {
             (said("Received:") == ADVERTS).then_some(())
@@ -91,7 +94,12 @@ pub fn a_peer_s_adverts_come_from_as_far_as_told() {
         ("min_ttl 10", true),
         ("max_ttl 10", true),
     ];
-    let single = Single::new(&(1..).zip(cases).map(|(vrid, (limits, _))| one(vrid, limits)).collect::<String>());
+    let single = Single::new(
+        &(1..)
+            .zip(cases)
+            .map(|(vrid, (limits, _))| one(vrid, limits))
+            .collect::<String>(),
+    );
     let them = single.peer("them", 66, "");
     let daemon = single.start();
     let vrids = || (1..=6).zip(cases.map(|(_, obeyed)| obeyed));

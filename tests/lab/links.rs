@@ -86,7 +86,11 @@ pub fn a_link_is_asked_for_its_carrier() {
 
 /// `linkbeat_use_polling` at the top of the file asks all links that are used, in an instance its own one.
 pub fn all_links_are_asked_when_told_so() {
-    for (all, own) in [("linkbeat_use_polling\n", ""), ("", "linkbeat_use_polling"), ("", "")] {
+    for (all, own) in [
+        ("linkbeat_use_polling\n", ""),
+        ("", "linkbeat_use_polling"),
+        ("", ""),
+    ] {
         let single = Single::new("");
         let port = single.lab.cable(&single.host, "eth1", &["198.51.100.1/24"]);
         let text = instance("VI_1", 51, 100, &[VIP], own).replace("eth0", "eth1");

@@ -145,6 +145,7 @@ fn main() -> ExitCode {
             kernel::interface_deleted_and_made_again,
             kernel::sync_group_moves_together,
             routes::the_same_as_keepalived,
+            routes::family_and_type_may_be_said,
             routes::what_is_removed_returns_and_the_remover_is_named,
             routes::what_is_removed_is_given_up_if_asked_for,
             routes::interfaces_of_what_is_used_are_tracked,

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
-use crate::common::daemon::{Start, needs_keepalived, ours_only};
-use crate::common::{Which, secs, wait_until};
+use crate::common::daemon::{ours_only, tests_ours};
+use crate::common::{secs, wait_until};
 use crate::pair::{Single, instance};
 use crate::settings::{reload, with};
 
@@ -16,7 +16,10 @@ const VIP: &str = "192.0.2.100/24";
 
 /// `reload_file`: the file is there while the configuration is read, and none is left from an earlier time.
 pub fn a_file_is_there_while_the_configuration_is_read() {
-    for (given, name) in [("reload_file /run/is_read", "is_read"), ("reload_file", "keepalived.reload")] {
+    for (given, name) in [
+        ("reload_file /run/is_read", "is_read"),
+        ("reload_file", "keepalived.reload"),
+    ] {
         let text = with(&format!("    {given}\n"));
         let single = Single::new(&text);
         let file = single.host.run_file(name);
@@ -24,6 +27,7 @@ pub fn a_file_is_there_while_the_configuration_is_read() {
         let mut daemon = single.start();
         daemon.expect("Startup complete", secs(4.0));
         assert!(!file.exists(), "{given}: it is from an earlier time");
+        ours_only("2.2.7 makes none at a reload");
         let events = Inotify::init(InitFlags::IN_NONBLOCK).expect("inotify");
         let both = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
         events
@@ -33,55 +37,65 @@ pub fn a_file_is_there_while_the_configuration_is_read() {
         let mut seen = Vec::new();
         wait_until("the file to come and go", secs(2.0), || {
             let news = events.read_events().unwrap_or_default();
-            let news = news.into_iter().filter(|e| e.name.as_deref() == Some(OsStr::new(name)));
+            let news = news
+                .into_iter()
+                .filter(|e| e.name.as_deref() == Some(OsStr::new(name)));
             seen.extend(news.map(|event| event.mask));
             (seen == [AddWatchFlags::IN_CREATE, AddWatchFlags::IN_DELETE]).then_some(())
         });
     }
 }
 
-/// `include_check`: which includes that find nothing make a file a bad one, here and in keepalived.
+/// `include_check`: which includes that find nothing keep the daemon from starting.
 pub fn includes_that_find_nothing_are_mistakes_when_told_so() {
     let (missing, pattern) = ("/etc/keepalived/missing.conf", "/etc/keepalived/missing.d/*.conf");
-    let cases = [
-        ("", missing, true),
-        ("", pattern, true),
-        ("include_check match", missing, false),
-        ("include_check match", pattern, true),
-        ("include_check wildcard_match", pattern, false),
-        ("include_check", pattern, false),
-        ("include_check +match -match", missing, true),
-    ];
     let single = Single::new("");
-    for (check, include, good) in cases {
+    for (check, include, refused) in [
+        ("", missing, false),
+        ("", pattern, false),
+        ("include_check match", missing, true),
+        ("include_check match", pattern, true),
+        ("include_check wildcard_match", pattern, true),
+        ("include_check", pattern, true),
+        ("include_check +match -match", missing, false),
+    ] {
+        if check.ends_with("wildcard_match") && !tests_ours() {
+            continue; // 2.2.7 lives with this one
+        }
         let text = with(&format!("    {check}\n")) + &format!("include {include}\n");
         single.host.write("keepalived.conf", &text);
-        let status = |which| Start::new(&single.host, which).args(&["-t"]).output().0;
-        let ours = status(Which::Tested);
-        assert_eq!(ours == Some(0), good, "{check}, include {include}: {ours:?}");
-        needs_keepalived();
-        assert_eq!(ours, status(Which::Keepalived), "{check}, include {include}");
+        let mut daemon = single.start();
+        if refused {
+            assert_eq!(daemon.wait_exit(secs(4.0)), Some(6), "{check}, include {include}");
+            daemon.never("Startup complete");
+        } else {
+            daemon.expect("Startup complete", secs(4.0));
+            assert_eq!(daemon.stop(), Some(0));
+        }
+        daemon.logged(include);
     }
 }
 
 /// `use_symlink_paths`: a script is known by the path in the file, not by where its links lead.
 pub fn links_of_scripts_stay_when_told_so() {
     ours_only("2.2.7 does not know the keyword");
-    for (keyword, shown) in [("", "chk"), ("use_symlink_paths", "link")] {
+    for (keyword, shown) in [("", "chk"), ("use_symlink_paths", "folder/link")] {
         let single = Single::new("");
         let script = single.host.script("chk", "#!/bin/sh\nexit 0\n");
-        symlink("chk", script.with_file_name("link")).expect("own folder");
+        let folder = script.with_file_name("folder");
+        fs::create_dir(&folder).expect("own folder");
+        symlink("../chk", folder.join("link")).expect("own folder");
         single.host.write(
             "keepalived.conf",
             &format!(
-                "global_defs {{\n    script_user root\n    {keyword}\n}}\nvrrp_script chk {{\n    script /etc/keepalived/link\n}}\n{}",
+                "global_defs {{\n    script_user root\n    {keyword}\n}}\nvrrp_script chk {{\n    script /etc/keepalived/folder/link\n}}\n{}",
                 instance("VI_1", 51, 100, &[VIP], "track_script {\n        chk\n    }")
             ),
         );
         let mut daemon = single.start();
         daemon.expect("VRRP_Script(chk) succeeded", secs(4.0));
         daemon.signal(Signal::SIGUSR1);
-        let line = format!("   Command = /etc/keepalived/{shown}");
+        let line = format!("   Command = '/etc/keepalived/{shown}'");
         wait_until(&line, secs(3.0), || {
             let text = fs::read_to_string(single.host.tmp().join("keepalived.data")).ok()?;
             text.lines().any(|l| l == line).then_some(())

@@ -197,7 +197,8 @@ pub fn the_load_balancer_is_scheduled_as_the_file_says() {
     );
     let lvs = wait_until("a task of that name", secs(2.0), || task(&daemon, "lvs_one"));
     wait_until("its settings", secs(2.0), || {
-        let set = stat(&lvs, NICE) == -9 && stat(&lvs, POLICY) == 0 && status(&lvs, "Cpus_allowed_list:") == "0";
+        let set =
+            stat(&lvs, NICE) == -9 && stat(&lvs, POLICY) == 0 && status(&lvs, "Cpus_allowed_list:") == "0";
         (set && status(&lvs, "VmLck:") != "0 kB").then_some(())
     });
     reload(

@@ -114,8 +114,20 @@ pub fn names_begin_as_the_file_says() {
         let elsewhere = |last: u8, more: &str| format!("198.51.100.{last}/24 dev eth1{more}");
         format!("global_defs {{\n{globals}\n}}\n")
             + &instance("VI_1", 51, 100, &[VIP, &elsewhere(1, " use_vmac")], "use_vmac")
-            + &instance("VI_2", 52, 100, &["192.0.2.101/24", &elsewhere(2, "")], "use_vmac_addr")
-            + &instance("VI_3", 53, 100, &["192.0.2.102/24", &elsewhere(3, "")], "use_vmac own3")
+            + &instance(
+                "VI_2",
+                52,
+                100,
+                &["192.0.2.101/24", &elsewhere(2, "")],
+                "use_vmac_addr",
+            )
+            + &instance(
+                "VI_3",
+                53,
+                100,
+                &["192.0.2.102/24", &elsewhere(3, "")],
+                "use_vmac own3",
+            )
     };
     let links = |which: Which, globals: &str| {
         let single = Single::new(&text(globals));
@@ -137,12 +149,18 @@ pub fn names_begin_as_the_file_says() {
                 let addresses = addresses.into_iter().filter(|a| a.contains('.')).collect();
                 (name, (text(&link["link"]), text(&link["address"]), addresses))
             };
-            all.iter().filter(|link| link["link"].is_string()).map(one).collect()
+            all.iter()
+                .filter(|link| link["link"].is_string())
+                .map(one)
+                .collect()
         };
         let all = wait_until("all addresses", secs(3.0), || {
             let all = all();
             let base = |last| single.host.has("eth1", &format!("198.51.100.{last}/24"));
-            let on_links = all.values().map(|(_, _, addresses)| addresses.len()).sum::<usize>();
+            let on_links = all
+                .values()
+                .map(|(_, _, addresses)| addresses.len())
+                .sum::<usize>();
             (on_links + usize::from(base(2)) + usize::from(base(3)) >= 5).then_some(all)
         });
         assert_eq!(daemon.stop(), Some(0));
