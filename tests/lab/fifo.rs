@@ -54,21 +54,31 @@ impl Tap {
 /// Byte for byte what keepalived writes, into both FIFOs: instances, groups, priorities, the end.
 pub fn the_lines_are_those_of_keepalived() {
     needs_keepalived();
+    for (all, own) in [
+        ("", "notify_priority_changes"),
+        ("vrrp_notify_priority_changes", ""),
+    ] {
+        lines_are_those_of_keepalived(all, own);
+    }
+}
+
+/// `all` stands in `global_defs`, `own` in what tells of its priority.
+fn lines_are_those_of_keepalived(all: &str, own: &str) {
     let of = |which: Which| {
         let single = Single::new("");
         let value = single.host.tmp().join("value");
         fs::write(&value, "0").expect("own file");
         let fast = "advert_int 0.3\n    version 3\n    ";
         let tracked = format!("{fast}track_file {{\n        load\n    }}");
-        let own = format!("{tracked}\n    notify_priority_changes");
+        let instances = format!("{tracked}\n    {own}");
         single.host.write(
             "keepalived.conf",
             &format!(
-                "global_defs {{\n{SECURE}    notify_fifo /run/all.fifo\n    vrrp_notify_fifo /run/vrrp.fifo daemon\n    \
+                "global_defs {{\n{SECURE}    notify_fifo /run/all.fifo\n    vrrp_notify_fifo /run/vrrp.fifo daemon\n    {all}\n    \
                  }}\ntrack_file load {{\n    file {}\n    weight 1\n}}\nvrrp_sync_group G {{\n    \
-                 sync_group_tracking_weight\n    notify_priority_changes\n    group {{\n        M_1\n    }}\n}}\n{}{}",
+                 sync_group_tracking_weight\n    {own}\n    group {{\n        M_1\n    }}\n}}\n{}{}",
                 value.display(),
-                instance("VI_1", 51, 100, &[VIP], &own),
+                instance("VI_1", 51, 100, &[VIP], &instances),
                 instance("M_1", 52, 90, &["192.0.2.101/24"], &tracked),
             ),
         );
@@ -115,8 +125,14 @@ pub fn the_lines_are_those_of_keepalived() {
 /// with the daemon. A reload that changes neither leaves reader and FIFO alone, and writes the states again.
 pub fn a_script_reads_to_the_end() {
     ours_only("a FIFO is made again at each reload, and a script that died stays dead");
+    for fifo in ["vrrp_notify_fifo", "notify_fifo"] {
+        a_script_of(fifo);
+    }
+}
+
+fn a_script_of(fifo: &str) {
     let single = Single::new(&format!(
-        "global_defs {{\n{SECURE}    vrrp_notify_fifo /run/vrrp.fifo\n    vrrp_notify_fifo_script \"/etc/keepalived/read.sh one\"\n    \
+        "global_defs {{\n{SECURE}    {fifo} /run/vrrp.fifo\n    {fifo}_script \"/etc/keepalived/read.sh one\"\n    \
          fifo_write_vrrp_states_on_reload\n}}\n{}",
         instance("VI_1", 51, 100, &[VIP], "advert_int 0.3\n    version 3")
     ));
@@ -152,7 +168,7 @@ pub fn a_script_reads_to_the_end() {
         Signal::SIGKILL,
     )
     .expect("it runs");
-    daemon.expect("vrrp notify fifo script terminated", secs(3.0));
+    daemon.expect("notify fifo script terminated", secs(3.0));
     wait("started one /run/vrrp.fifo", 2);
     assert_eq!(daemon.stop(), Some(0));
     wait("ended", 1);
@@ -213,6 +229,27 @@ pub fn servers_go_down() {
         lines.iter().any(|line| line == "INSTANCE \"VI_1\" BACKUP 100"),
         "{lines:?}"
     );
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// `lvs_notify_fifo_script` has the lines of the load balancer.
+pub fn a_script_reads_of_servers() {
+    ours_only("without IPVS it does not start");
+    let single = Single::new(&format!(
+        "global_defs {{\n{SECURE}    lvs_notify_fifo /run/lvs.fifo\n    lvs_notify_fifo_script \"/etc/keepalived/read.sh two\"\n}}\n\
+         virtual_server 192.0.2.100 80 {{\n    protocol TCP\n    delay_loop 1\n    real_server 192.0.2.1 81 {{\n        \
+         TCP_CHECK {{\n            connect_timeout 1\n            warmup 0\n        }}\n    }}\n}}\n"
+    ));
+    single.host.script(
+        "read.sh",
+        "#!/bin/sh\necho \"started $*\" >>/run/read\nexec cat \"$2\" >>/run/read\n",
+    );
+    let mut daemon = single.start();
+    let read = wait_until("a line of a server", secs(6.0), || {
+        let text = fs::read_to_string(single.host.run_file("read")).ok()?;
+        text.contains("VS [192.0.2.100]:tcp:80 DOWN\n").then_some(text)
+    });
+    assert!(read.starts_with("started two /run/lvs.fifo\n"), "{read}");
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -236,6 +236,69 @@ pub fn servers_go_down() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+/// `smtp_alert`, `smtp_alert_vrrp`, `smtp_alert_checker`: the defaults of instances, real and virtual servers. Of real
+/// servers there is mail unless something says otherwise.
+pub fn of_what_there_is_mail_by_default() {
+    ours_only("without IPVS it does not start");
+    for (more, expected) in [
+        ("smtp_alert", [true, true, true]),
+        ("smtp_alert_vrrp", [true, true, false]),
+        ("smtp_alert_checker", [false, true, true]),
+        ("smtp_alert\n    smtp_alert_vrrp off", [false, true, true]),
+        ("smtp_alert\n    smtp_alert_checker off", [true, false, false]),
+        ("smtp_alert off", [false, false, false]),
+        ("", [false, true, false]),
+    ] {
+        let fast = "advert_int 0.3\n    version 3";
+        let single = Single::new(&format!(
+            "{}virtual_server 10.1.0.50 80 {{\n    protocol TCP\n    delay_loop 1\n    real_server 192.0.2.1 81 {{\n        \
+             TCP_CHECK {{\n            connect_timeout 1\n            warmup 0\n        }}\n    }}\n}}\n{}",
+            globals(more),
+            instance("VI_1", 51, 100, &["192.0.2.100"], fast),
+        ));
+        let sink = Sink::start(&single.host, &[]);
+        let daemon = &mut single.start();
+        for line in ["(VI_1) Entering MASTER STATE", "Lost quorum 1-0=1 > 0 for VS"] {
+            wait_until(line, secs(6.0), || (daemon.count(line) > 0).then_some(()));
+        }
+        // What there is to be sent is sent before the end.
+        assert_eq!(daemon.stop(), Some(0));
+        let about = |text: &str| sink.mails().iter().any(|mail| mail.contains(text));
+        let found = [
+            "VRRP Instance VI_1 - Entering MASTER",
+            "Realserver ",
+            "Virtualserver ",
+        ]
+        .map(about);
+        assert_eq!(found, expected, "{more}");
+    }
+}
+
+/// `no_checker_emails`: of a server with two checks that fail there is one mail, not two.
+pub fn a_check_that_changes_nothing_is_no_mail_when_told_so() {
+    ours_only("without IPVS it does not start");
+    for (more, mails) in [("", 2), ("no_checker_emails", 1)] {
+        let check = "        TCP_CHECK {\n            connect_timeout 1\n            warmup 0\n            connect_port ";
+        let single = Single::new(&format!(
+            "{}virtual_server 10.1.0.50 80 {{\n    protocol TCP\n    delay_loop 1\n    smtp_alert\n    real_server 192.0.2.1 81 {{\n\
+             {check}81\n        }}\n{check}82\n        }}\n    }}\n}}\n",
+            globals(more),
+        ));
+        let sink = Sink::start(&single.host, &[]);
+        let mut daemon = single.start();
+        let failed = "TCP_CHECK on service [192.0.2.1]:tcp:8";
+        wait_until("both checks to fail", secs(6.0), || {
+            (daemon.count(failed) >= 2).then_some(())
+        });
+        assert_eq!(daemon.stop(), Some(0));
+        let of_checks = sink.mails();
+        let of_checks = of_checks
+            .iter()
+            .filter(|mail| mail.contains("=> TCP CHECK failed on service <="));
+        assert_eq!(of_checks.count(), mails, "{more}:\n{}", daemon.log_text());
+    }
+}
+
 /// One that is not there, then stalls: every mail comes in the end, in order, once. The
 /// instance does not wait for it, neither does the end.
 pub fn a_server_that_stalls_and_one_that_is_dead() {

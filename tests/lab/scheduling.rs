@@ -46,6 +46,15 @@ const RT_PRIORITY: usize = 40;
 const POLICY: usize = 41;
 const RR: i64 = 2;
 
+fn real_time_limit(task: &str) -> String {
+    let limits = fs::read_to_string(format!("{task}/limits")).expect("limits");
+    let mut lines = limits.lines();
+    lines
+        .find(|l| l.starts_with("Max realtime timeout"))
+        .expect("a line")
+        .to_owned()
+}
+
 /// Priority, real-time priority, processors, locked memory, names; and all of it taken back by a reload. `area` begins
 /// the keywords, `limit` ends one, `more` stands beside `global_defs`.
 fn is_scheduled(area: &str, name: &str, limit: &str, more: &str) {
@@ -80,12 +89,11 @@ fn is_scheduled(area: &str, name: &str, limit: &str, more: &str) {
         let its = task(&daemon, name)?;
         (stat(&its, POLICY) == RR && stat(&its, RT_PRIORITY) == 20).then_some(())
     });
-    let limits = fs::read_to_string(format!("{its}/limits")).expect("limits");
-    let limit = limits
-        .lines()
-        .find(|l| l.starts_with("Max realtime timeout"))
-        .expect("a line");
-    assert!(limit.contains("60000000"), "{limit}");
+    assert!(
+        real_time_limit(&its).contains("60000000"),
+        "{}",
+        real_time_limit(&its)
+    );
     let all = status("/proc/self", "Cpus_allowed_list:");
     if tests_ours() {
         assert_ne!(stat(&its, NICE), -7, "the file says nothing of it any more");
@@ -201,15 +209,18 @@ pub fn the_load_balancer_is_scheduled_as_the_file_says() {
             stat(&lvs, NICE) == -9 && stat(&lvs, POLICY) == 0 && status(&lvs, "Cpus_allowed_list:") == "0";
         (set && status(&lvs, "VmLck:") != "0 kB").then_some(())
     });
-    reload(
-        &mut daemon,
-        &single,
-        &text(
-            "    lvs_process_name lvs_one\n    checker_rt_priority 7\n    checker_rlimit_rttime 70000000\n",
-        ),
-    );
-    wait_until("real-time", secs(2.0), || {
-        let lvs = task(&daemon, "lvs_one")?;
-        (stat(&lvs, POLICY) == RR && stat(&lvs, RT_PRIORITY) == 7).then_some(())
-    });
+    for (limit, value) in [("rlimit_rttime", "80000000"), ("rlimit_rtime", "70000000")] {
+        reload(
+            &mut daemon,
+            &single,
+            &text(&format!(
+                "    lvs_process_name lvs_one\n    checker_rt_priority 7\n    checker_{limit} {value}\n"
+            )),
+        );
+        wait_until("real-time", secs(2.0), || {
+            let lvs = task(&daemon, "lvs_one")?;
+            let limited = real_time_limit(&lvs).contains(value);
+            (limited && stat(&lvs, POLICY) == RR && stat(&lvs, RT_PRIORITY) == 7).then_some(())
+        });
+    }
 }

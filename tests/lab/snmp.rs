@@ -131,6 +131,35 @@ fn differs_on_purpose(name: &str) -> bool {
     all.into_iter().any(|start| name.starts_with(start.as_str()))
 }
 
+/// Each `enable_snmp_` keyword by itself brings its own MIB, and no other.
+pub fn only_what_is_enabled_is_answered() {
+    needs_snmp();
+    let vrrp = format!("{KEEPALIVED_MIB}.2.3");
+    let roots = [&vrrp, VRRP_MIB, VRRPV3_MIB];
+    for (keyword, expected) in [
+        ("enable_snmp_vrrp", [true, false, false]),
+        ("enable_snmp_keepalived", [true, false, false]),
+        ("enable_snmp_rfcv2", [false, true, false]),
+        ("enable_snmp_rfcv3", [false, false, true]),
+        ("enable_snmp_rfc", [false, true, true]),
+    ] {
+        let single = Single::new(&format!(
+            "global_defs {{\n    snmp_socket unix:/run/agentx\n    {keyword}\n}}\n{}",
+            instance("VI_1", 51, 150, &["192.0.2.100/24"], "")
+        ));
+        let _snmpd = snmpd(&single.host);
+        let mut daemon = start(&single.host);
+        single
+            .host
+            .wait_address("eth0", "192.0.2.100/24", true, secs(8.0));
+        let answered = || roots.map(|root| !walk(&single.host, root).is_empty());
+        wait_until(&format!("{keyword}: {expected:?}"), secs(10.0), || {
+            (answered() == expected).then_some(())
+        });
+        daemon.stop();
+    }
+}
+
 /// Each state is notified in the three MIBs' ways; nothing can be set.
 pub fn notifications_are_heard() {
     ours_only("its build may have other MIBs");
