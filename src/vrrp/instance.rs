@@ -444,6 +444,8 @@ impl Instance {
         }
         let told = match state {
             VrrpState::Deleted if !self.config.notify_deleted && self.config.notify.deleted.is_none() => {
+                // keepalived tells the generic script of a fault, and does not run that of a fault.
+                Arc::make_mut(&mut self.scripts).fault = None;
                 VrrpState::Fault
             }
             other => other,

@@ -108,13 +108,13 @@ fn netlink_buffer(which: Which, keyword: &str, protocol: i32, more: &str) {
             owner(1, "192.0.2.101", TRACKS)
         ));
         let mut daemon = Start::new(&single.host, which).spawn();
-        single.watch.wait("adverts", 0, secs(6.0), |s| s.is_advert(1));
+        daemon.expect("Startup complete", secs(20.0));
         let sizes = || -> Vec<usize> {
             let of = |pid| receive_buffers_of(pid, libc::AF_NETLINK.into(), protocol);
             daemon.family().into_iter().flat_map(of).collect()
         };
         match granted {
-            Some(granted) => wait_until(&format!("{granted} bytes with {lines}"), secs(3.0), || {
+            Some(granted) => wait_until(&format!("{granted} bytes with {lines}"), secs(5.0), || {
                 sizes().contains(&granted).then_some(())
             }),
             None => {

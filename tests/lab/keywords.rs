@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use nix::sys::signal::Signal;
 
-use crate::common::daemon::{Start, needs_keepalived, ours_only};
+use crate::common::daemon::{Start, needs_keepalived, ours_only, tests_ours};
 use crate::common::packet::Forged;
 use crate::common::{Daemon, Which, now_ns, secs, wait_until};
 use crate::pair::{Single, instance};
@@ -159,6 +159,67 @@ pub fn adverts_of_later_versions() {
     assert_eq!((all[&4].body[3], all[&4].body.len()), (0, 16));
 }
 
+/// `vrrp_version` counts where an instance does not say.
+pub fn the_version_is_the_one_for_all_unless_an_instance_says_another() {
+    needs_keepalived();
+    for (all, own, versions) in [("", "version 3", [2, 3]), ("vrrp_version 3", "version 2", [3, 2])] {
+        let single = Single::new(&format!(
+            "global_defs {{\n    {all}\n}}\n{}{}",
+            owner(1, "192.0.2.101", ""),
+            owner(2, "192.0.2.102", own)
+        ));
+        let ours = first_adverts(Which::Tested, &single, 2);
+        assert_eq!([1, 2].map(|vrid| ours[&vrid].body[0] >> 4), versions, "{all}");
+        assert_eq!(ours, first_adverts(Which::Keepalived, &single, 2), "{all}");
+    }
+}
+
+/// `promote_secondaries`: set on the instance's interface while the daemon runs, so that an address that goes takes
+/// none with it.
+pub fn secondaries_are_promoted_when_told_so() {
+    for (more, set) in [("promote_secondaries", "1"), ("", "0")] {
+        let vip = "198.51.100.101/24";
+        let single = Single::new(&owner(1, vip, more));
+        let key = "net.ipv4.conf.eth0.promote_secondaries";
+        single.host.space().tool("sysctl", &["-qw", &format!("{key}=0")]);
+        single.host.ip("address add 198.51.100.1/24 dev eth0");
+        let value = || single.host.space().tool("sysctl", &["-n", key]).trim().to_owned();
+        let mut daemon = single.start();
+        single.host.wait_address("eth0", vip, true, secs(5.0));
+        assert_eq!(value(), set, "{more}");
+        if set == "1" {
+            single.host.ip("address del 198.51.100.1/24 dev eth0");
+            assert!(single.host.has("eth0", vip));
+        }
+        assert_eq!(daemon.stop(), Some(0));
+        if tests_ours() {
+            assert_eq!(value(), "0", "as it was");
+        }
+    }
+}
+
+/// `dont_track_primary`: the link of the instance's own interface does not count.
+pub fn the_own_link_does_not_count_when_told_so() {
+    for (more, counts) in [("", true), ("dont_track_primary", false)] {
+        let single = Single::new("");
+        let port = single.lab.cable(&single.host, "eth1", &["198.51.100.1/24"]);
+        let text = instance("VI_1", 51, 100, &["198.51.100.100"], more).replace("eth0", "eth1");
+        single.host.write("keepalived.conf", &text);
+        let mut daemon = single.start();
+        daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+        port.pull();
+        daemon.expect("Netlink reports eth1 down", secs(3.0));
+        if counts {
+            daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
+        } else {
+            port.plug();
+            daemon.expect("Netlink reports eth1 up", secs(3.0));
+            daemon.never("FAULT");
+            assert!(single.host.has("eth1", "198.51.100.100/32"));
+        }
+    }
+}
+
 fn reload(daemon: &mut Daemon, single: &Single, text: &str) {
     single.host.write("keepalived.conf", text);
     daemon.signal(Signal::SIGHUP);
@@ -292,12 +353,13 @@ pub fn scripts_of_every_occasion() {
         let all = |more: &str| {
             format!(
                 "version 3\n    advert_int 0.2\n    {more}\n    notify_master \"{script} master\"\n    notify_backup \"{script} backup\"\n    \
-                 notify_stop \"{script} stop\"\n    notify_master_rx_lower_pri \"{script} lower\"\n    notify {script}"
+                 notify_fault \"{script} fault\"\n    notify_stop \"{script} stop\"\n    notify_master_rx_lower_pri \"{script} lower\"\n    notify {script}"
             )
         };
         let globals = "global_defs {\n    script_user root\n    enable_script_security\n}\n";
         let group = format!(
-            "vrrp_sync_group G {{\n    group {{\n        VI_1\n    }}\n    notify_stop \"{script} group_stop\"\n    \
+            "vrrp_sync_group G {{\n    group {{\n        VI_1\n    }}\n    notify_master \"{script} group_master\"\n    \
+             notify_backup \"{script} group_backup\"\n    notify_fault \"{script} group_fault\"\n    notify {script}\n    notify_stop \"{script} group_stop\"\n    \
              notify_master_rx_lower_pri \"{script} group_lower\"\n}}\n"
         );
         let one = instance("VI_1", 1, 150, &["192.0.2.101"], &all(""));
@@ -326,8 +388,8 @@ pub fn scripts_of_every_occasion() {
             fs::write(&said, "").expect("own file");
             now
         };
-        // Backup and master, each with two scripts.
-        let mut told = vec![until("all masters", 16)];
+        // Backup and master, each with two scripts, of four instances and a group.
+        let mut told = vec![until("all masters", 20)];
         forge(
             &them,
             &Forged::new(Ipv4Addr::new(192, 0, 2, 66), 2, 50, Ipv4Addr::new(192, 0, 2, 102)).version_3(20),
@@ -340,6 +402,10 @@ pub fn scripts_of_every_occasion() {
         daemon.expect("Reload complete", secs(4.0));
         // Two says so with its script, three by its ordinary ones, four as a fault.
         told.push(until("the end of three", 4));
+        single.host.ip("link set eth0 down");
+        told.push(until("the fault", 4));
+        single.host.ip("link set eth0 up");
+        told.push(until("the end of the fault", 8));
         assert_eq!(daemon.stop(), Some(0));
         told.push(until("the end", 1));
         told

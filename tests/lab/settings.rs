@@ -398,3 +398,21 @@ pub fn a_reload_is_checked_when_told_so() {
         s.advert().is_some_and(|a| a.vrid == 51 && a.priority == 120)
     });
 }
+
+/// `child_wait_time`: so long a stop waits for what is still being taken away.
+pub fn a_stop_waits_as_long_as_told() {
+    let addresses: String = (0..2000_u32)
+        .map(|n| format!("        10.7.{}.{}/32\n", n / 250, n % 250 + 1))
+        .collect();
+    let more = format!("virtual_ipaddress_excluded {{\n{addresses}    }}");
+    for (wait, patient) in [("child_wait_time 0\n", false), ("", true)] {
+        let single = Single::new(&(wait.to_owned() + &instance("VI_1", 51, 255, &[VIP], &more)));
+        let mut daemon = single.start();
+        single
+            .host
+            .wait_address("eth0", "10.7.7.250/32", true, secs(20.0));
+        assert_eq!(daemon.stop(), Some(0));
+        let gave_up = daemon.count("vrrp process failed to die - forcing termination");
+        assert_eq!(gave_up == 0, patient, "{}", daemon.log_text());
+    }
+}

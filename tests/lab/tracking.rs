@@ -125,6 +125,12 @@ pub fn a_file_is_found_again_where_its_directory_was() {
 
 /// `init_file`: written at the start where there is none, or over what is there; never over it at a reload.
 pub fn an_initial_value_is_written() {
+    for keyword in ["track_file", "vrrp_track_file"] {
+        an_initial_value_of(keyword);
+    }
+}
+
+fn an_initial_value_of(keyword: &str) {
     let single = Single::new("");
     let tmp = single.host.tmp();
     let (missing, present, kept) = (tmp.join("missing"), tmp.join("present"), tmp.join("kept"));
@@ -132,7 +138,7 @@ pub fn an_initial_value_is_written() {
     write(&kept, "1");
     let file = |name: &str, init: &str| {
         format!(
-            "track_file {name} {{\n    file {}/{name}\n    {init}\n}}\n",
+            "{keyword} {name} {{\n    file {}/{name}\n    {init}\n}}\n",
             tmp.display()
         )
     };

@@ -410,12 +410,23 @@ fn setting(host: &Host, interface: &str, key: &str) -> String {
 
 /// An interface that no adverts leave is announced from time to time, so that switches keep its MAC address.
 pub fn announced_where_no_adverts_leave() {
-    let text = instance(
-        "VI_1",
-        51,
-        100,
-        &[VIP, "192.0.2.101/24"],
-        "use_vmac\n    vmac_xmit_base\n    garp_master_delay 0\n    garp_master_repeat 1\n    garp_extra_if 1",
+    ours_only("2.2.7 sends none");
+    for (all, own) in [
+        ("", "garp_extra_if 1"),
+        ("", "vmac_garp_intvl 1"),
+        ("vrrp_garp_extra_if 1", ""),
+        ("vrrp_vmac_garp_intvl 1", ""),
+    ] {
+        announced_by(all, own);
+    }
+}
+
+fn announced_by(all: &str, own: &str) {
+    let more =
+        format!("use_vmac\n    vmac_xmit_base\n    garp_master_delay 0\n    garp_master_repeat 1\n    {own}");
+    let text = format!(
+        "global_defs {{\n    {all}\n}}\n{}",
+        instance("VI_1", 51, 100, &[VIP, "192.0.2.101/24"], &more)
     );
     let single = Single::new(&text);
     let mut daemon = single.start();
