@@ -65,7 +65,6 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
     for name in config.used_interfaces().filter(|name| !own.contains(name)) {
         add(Subject::Interface(name.into()), 0, false);
     }
-    let weights = group.is_none_or(|group| group.tracking_weight);
     if let Some(group) = group {
         let lists = [
             &group.track_interfaces,
@@ -75,13 +74,13 @@ pub(super) fn trackers(config: &Instance, group: Option<&SyncGroup>, awaited: bo
             &group.track_bfd,
         ];
         for (subject, tracked) in subjects(lists) {
-            if (tracked.weight == 0 || weights)
-                && !(own.contains(&&*tracked.name) && config.dont_track_primary)
-            {
+            if !(own.contains(&&*tracked.name) && config.dont_track_primary) {
                 add(subject, tracked.weight, tracked.reverse);
             }
         }
     }
+    // What a group tracks weighs the same for all its members; what one of them tracks would part them.
+    let weights = group.is_none_or(|group| group.tracking_weight);
     let lists = [
         &config.track_interfaces,
         &config.track_scripts,

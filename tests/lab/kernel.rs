@@ -66,6 +66,39 @@ pub fn interface_down_and_up() {
     });
 }
 
+/// `no_track`: an address, a route, a rule that somebody takes away stays away, and the master stays.
+pub fn what_is_not_tracked_stays_away() {
+    let text = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n priority 150\n \
+                virtual_ipaddress {\n 192.0.2.100/24\n 192.0.2.101/24 no_track\n }\n \
+                virtual_routes {\n 203.0.113.0/28 dev eth0 no_track\n }\n \
+                virtual_rules {\n from 203.0.113.0/28 table 100 priority 2001 no_track\n }\n}\n";
+    let single = Single::new(text);
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let host = &single.host;
+    let there = || {
+        (
+            host.has("eth0", "192.0.2.101/24"),
+            host.ip("route").contains("203.0.113.0/28"),
+            host.ip("rule").contains("2001:"),
+        )
+    };
+    wait_until("address, route and rule", secs(3.0), || {
+        (there() == (true, true, true)).then_some(())
+    });
+    let from = now_ns();
+    host.ip("address del 192.0.2.101/24 dev eth0");
+    host.ip("route del 203.0.113.0/28");
+    host.ip("rule del priority 2001");
+    single
+        .watch
+        .wait_nth("it goes on as master", from, 3, secs(6.0), |s| {
+            s.is_advert_of(51, "192.0.2.1")
+        });
+    assert_eq!(there(), (false, false, false));
+    assert_eq!(daemon.count("Entering"), 2, "{}", daemon.log_text());
+}
+
 /// The interface deleted, and made again with another index.
 pub fn interface_deleted_and_made_again() {
     let text = format!(

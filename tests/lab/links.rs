@@ -110,3 +110,36 @@ pub fn all_links_are_asked_when_told_so() {
         assert_eq!(advice > 0, !own.is_empty(), "{}", daemon.log_text());
     }
 }
+
+/// Weights of links: what is up adds, or with a negative weight what is down takes away; with `reverse` the sign is the
+/// other one.
+pub fn links_have_weights() {
+    let single = Single::new("");
+    let cable = |name: &str| single.lab.cable(&single.host, name, &[]);
+    let (plus, minus, reverse) = (cable("eth1"), cable("eth2"), cable("eth3"));
+    let tracked = "track_interface {\n        eth1 weight 10\n        eth2 weight -20\n        eth3 weight 15 reverse\n    }";
+    single
+        .host
+        .write("keepalived.conf", &instance("VI_1", 51, 100, &[VIP], tracked));
+    let mut daemon = single.start();
+    daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+    let priority = |expected: u8| {
+        single
+            .watch
+            .wait(&format!("priority {expected}"), now_ns(), secs(4.0), |s| {
+                s.advert().is_some_and(|a| a.priority == expected)
+            });
+    };
+    priority(95);
+    plus.pull();
+    priority(85);
+    minus.pull();
+    priority(65);
+    reverse.pull();
+    priority(80);
+    plus.plug();
+    minus.plug();
+    reverse.plug();
+    priority(95);
+    daemon.never("FAULT");
+}

@@ -44,6 +44,7 @@ mod routes;
 mod scenarios;
 mod scheduling;
 mod scripts;
+mod servers;
 mod settings;
 mod snmp;
 mod status;
@@ -147,6 +148,7 @@ fn main() -> ExitCode {
             process::failed_notify_scripts_are_told,
             process::what_a_file_has_no_effect_for_is_logged,
             kernel::deleted_address_is_put_back,
+            kernel::what_is_not_tracked_stays_away,
             kernel::interface_down_and_up,
             kernel::interface_deleted_and_made_again,
             kernel::sync_group_moves_together,
@@ -238,6 +240,8 @@ fn main() -> ExitCode {
             tracking::a_file_is_part_of_the_priority,
             tracking::a_file_is_found_again_where_its_directory_was,
             tracking::an_initial_value_is_written,
+            tracking::a_group_tracks_for_its_members,
+            tracking::trackers_of_a_group_have_weights,
             tracking::processes_are_counted,
             tracking::processes_are_counted_without_events,
             tracking::processes_are_known_by_their_arguments,
@@ -245,10 +249,13 @@ fn main() -> ExitCode {
             links::a_short_interruption_of_a_link_is_not_believed,
             links::a_link_is_asked_for_its_carrier,
             links::all_links_are_asked_when_told_so,
+            links::links_have_weights,
             scheduling::the_vrrp_thread_is_scheduled_as_the_file_says,
             scheduling::bfd_is_scheduled_as_the_file_says,
             scheduling::of_vrrp_and_bfd_the_more_eager_counts,
             scheduling::lateness_raises_the_priority,
+            servers::every_failure_is_logged_when_told_so,
+            servers::the_first_state_of_servers_is_told_when_asked_for,
             settings::files_have_the_mode_that_umask_leaves,
             settings::scripts_run_as_their_user_and_at_their_time,
             settings::instances_and_namespaces_have_names_of_their_own,
@@ -262,6 +269,7 @@ fn main() -> ExitCode {
             settings::a_reload_is_checked_when_told_so,
             scripts::results_count_when_there_are_as_many_as_told,
             scripts::a_script_fails_at_first_when_told_so,
+            scripts::scripts_have_weights,
             scripts::a_script_runs_as_often_as_long_and_as_whom_told,
             reading::a_file_is_there_while_the_configuration_is_read,
             reading::includes_that_find_nothing_are_mistakes_when_told_so,

@@ -35,6 +35,7 @@ static_ipaddress {{
     198.51.100.54/32 broadcast 198.51.100.255 dev eth1 label eth1:two
     198.51.100.57/24 dev eth1 noprefixroute
     198.51.100.58/32 dev eth1 scope host
+    239.1.2.3/32 dev eth1 autojoin
     2001:db8:2::50/64 dev eth1
     2001:db8:2::51/128 dev eth1
     2001:db8:2::52/64 dev eth1 preferred_lft 3000

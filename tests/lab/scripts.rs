@@ -140,6 +140,34 @@ pub fn a_script_fails_at_first_when_told_so() {
     }
 }
 
+/// A weight adds while the script is good, or takes away while it is not; a line of `track_script` may say another one.
+pub fn scripts_have_weights() {
+    for (own, line, good, bad) in [
+        ("weight 10", "", 110, 100),
+        ("weight -10", "", 100, 90),
+        ("weight 10 reverse", "", 90, 100),
+        ("", "weight 30", 130, 100),
+        ("weight 10", "weight -30", 100, 70),
+    ] {
+        let tracked = Tracked::new();
+        let text = tracked.text(&format!("interval 1\n    {own}"));
+        let text = text.replace("        chk\n", &format!("        chk {line}\n"));
+        tracked.single.host.write("keepalived.conf", &text);
+        let _daemon = tracked.single.start();
+        let priority = |expected: u8| {
+            let what = format!("{own}, {line}: {expected}");
+            tracked.single.watch.wait(&what, now_ns(), secs(6.0), |s| {
+                s.advert().is_some_and(|a| a.priority == expected)
+            });
+        };
+        priority(good);
+        fs::write(&tracked.fails, "").expect("own file");
+        priority(bad);
+        fs::remove_file(&tracked.fails).expect("own file");
+        priority(good);
+    }
+}
+
 /// `interval`, `timeout` and `user`.
 pub fn a_script_runs_as_often_as_long_and_as_whom_told() {
     if unprivileged() {

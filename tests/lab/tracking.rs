@@ -184,6 +184,92 @@ fn an_initial_value_of(keyword: &str) {
     assert_eq!(fs::read_to_string(tmp.join("later")).expect("it is there"), "20");
 }
 
+/// What a group tracks moves all its members: link, script and file.
+pub fn a_group_tracks_for_its_members() {
+    let single = Single::new("");
+    let port = single.lab.cable(&single.host, "eth1", &[]);
+    let tmp = single.host.tmp();
+    let (fails, value) = (tmp.join("fails"), tmp.join("value"));
+    write(&value, "0");
+    single
+        .host
+        .script("chk", &format!("#!/bin/sh\n[ ! -e {} ]\n", fails.display()));
+    let fast = "version 3\n    advert_int 0.2";
+    single.host.write(
+        "keepalived.conf",
+        &format!(
+            "global_defs {{\n    script_user root\n}}\nvrrp_script chk {{\n    script /etc/keepalived/chk\n    interval 1\n}}\n\
+             track_file f {{\n    file {}\n    weight 0\n}}\nvrrp_sync_group G {{\n    group {{\n        VI_1\n        VI_2\n    }}\n    \
+             track_interface {{\n        eth1\n    }}\n    track_script {{\n        chk\n    }}\n    track_file {{\n        f\n    }}\n}}\n{}{}",
+            value.display(),
+            instance("VI_1", 51, 100, &[VIP], fast),
+            instance("VI_2", 52, 100, &["192.0.2.101/24"], fast),
+        ),
+    );
+    let daemon = single.start();
+    let all = |state: &str, times: usize| {
+        for name in ["VI_1", "VI_2"] {
+            let line = format!("({name}) Entering {state} STATE");
+            wait_until(&format!("{line}, {times} times"), secs(8.0), || {
+                (daemon.count(&line) == times).then_some(())
+            });
+        }
+    };
+    all("MASTER", 1);
+    let fail: [(&dyn Fn(), &dyn Fn()); 3] = [
+        (&|| port.pull(), &|| port.plug()),
+        (&|| write(&fails, ""), &|| {
+            fs::remove_file(&fails).expect("own file");
+        }),
+        (&|| write(&value, "1"), &|| write(&value, "0")),
+    ];
+    for (round, (begins, ends)) in (1..).zip(fail) {
+        begins();
+        all("FAULT", round);
+        ends();
+        all("MASTER", round + 1);
+    }
+}
+
+/// Weights of a group's own trackers count for all its members; those of a member only with
+/// `sync_group_tracking_weight`, or `global_tracking` of old.
+pub fn trackers_of_a_group_have_weights() {
+    for (more, of_file, of_script) in [
+        ("", 7, 0),
+        ("sync_group_tracking_weight", 7, 20),
+        ("global_tracking", 7, 20),
+    ] {
+        let single = Single::new("");
+        let _port = single.lab.cable(&single.host, "eth1", &[]);
+        let value = single.host.tmp().join("value");
+        write(&value, "7");
+        let member = "track_script {\n        chk weight 20\n    }";
+        single.host.write(
+            "keepalived.conf",
+            &format!(
+                "global_defs {{\n    script_user root\n}}\nvrrp_script chk {{\n    script /bin/true\n    interval 1\n}}\n\
+                 track_file f {{\n    file {}\n    weight 1\n}}\nvrrp_sync_group G {{\n    {more}\n    group {{\n        VI_1\n        \
+                 VI_2\n    }}\n    track_file {{\n        f\n    }}\n    track_interface {{\n        eth1 weight 40\n    }}\n}}\n{}{}",
+                value.display(),
+                instance("VI_1", 51, 100, &[VIP], member),
+                instance("VI_2", 52, 100, &["192.0.2.101/24"], ""),
+            ),
+        );
+        let _daemon = single.start();
+        for (vrid, priority) in [(51, 140 + of_file + of_script), (52, 140 + of_file)] {
+            single.watch.wait(
+                &format!("{more}: VRID {vrid} with {priority}"),
+                0,
+                secs(8.0),
+                |s| {
+                    s.advert()
+                        .is_some_and(|a| a.vrid == vrid && a.priority == priority)
+                },
+            );
+        }
+    }
+}
+
 /// Processes of the test's own, by a name that nothing else on this machine has.
 struct Sleepers {
     program: PathBuf,
