@@ -353,27 +353,35 @@ pub fn packets_from_too_far_are_refused() {
     }
 }
 
-/// `idle_tx`: how long between two packets while the session is down, less up to a quarter of it.
+/// `idle_tx`: how long between two packets while the session is down, less up to a quarter of it; and none at all of one
+/// that is `passive`.
 pub fn it_sends_as_often_as_told_while_nobody_answers() {
     let (line, [one, two]) = Line::new(false);
     line.ours.ip("address add 192.0.2.11/24 dev eth0");
-    let text = session("often", one, two, "") + &session("seldom", "192.0.2.11", two, " idle_tx 2500\n");
+    line.ours.ip("address add 192.0.2.12/24 dev eth0");
+    let text = session("often", one, two, "")
+        + &session("passive", "192.0.2.12", two, " passive\n")
+        + &session("seldom", "192.0.2.11", two, " idle_tx 2500\n");
     line.ours
         .write("keepalived.conf", &text.replace("neighbor_ip", "neighbour_ip"));
     let watch = line.lab.watch_port(&line.cable);
     let _ours = Start::new(&line.ours, Which::Tested).spawn();
+    let sent = |last: u8| -> Vec<i64> {
+        let frames = watch.frames().into_iter();
+        let its = frames.filter(|f| f.bytes.get(23) == Some(&17));
+        let its = its.filter(|f| f.bytes.get(26..30) == Some(&[192, 0, 2, last]));
+        its.map(|f| f.at).collect()
+    };
     for (last, interval) in [(1, 1.0), (11, 2.5)] {
         let times = wait_until("four packets", secs(20.0), || {
-            let frames = watch.frames().into_iter();
-            let its = frames.filter(|f| f.bytes.get(23) == Some(&17));
-            let its = its.filter(|f| f.bytes.get(26..30) == Some(&[192, 0, 2, last]));
-            let times: Vec<i64> = its.map(|f| f.at).collect();
+            let times = sent(last);
             (times.len() >= 4).then_some(times)
         });
         let gaps: Vec<f64> = times.windows(2).map(|w| (w[1] - w[0]) as f64 / 1e9).collect();
         let fits = |gap: &f64| (interval * 0.75 - 0.1..interval + 0.5).contains(gap);
         assert!(gaps.iter().all(fits), "{interval}: {gaps:?}");
     }
+    assert!(sent(12).is_empty(), "passive");
 }
 
 /// `vrrp` and `checker`: who hears of a session.

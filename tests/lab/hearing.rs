@@ -125,9 +125,9 @@ pub fn a_peer_s_adverts_come_from_as_far_as_told() {
     }
 }
 
-/// `preempt_delay`: so long a better one leaves the master alone; `preempt` takes `nopreempt` back.
+/// `preempt_delay`: so long a better one leaves the master alone; `preempt` and `state MASTER` take `nopreempt` back.
 pub fn a_better_one_waits_as_long_as_told() {
-    let all = |priority: u8, more: [&str; 4]| -> String {
+    let all = |priority: u8, more: [&str; 5]| -> String {
         let one = |(vrid, more): (u8, &str)| {
             let more = format!("version 3\n    advert_int 0.2\n    {more}");
             let vip = format!("192.0.2.{}", 100 + u16::from(vrid));
@@ -135,10 +135,16 @@ pub fn a_better_one_waits_as_long_as_told() {
         };
         (1..).zip(more).map(one).collect()
     };
-    let better = ["preempt_delay 3", "", "nopreempt\n    preempt", "nopreempt"];
-    let single = Single::new(&all(50, [""; 4]));
+    let better = [
+        "preempt_delay 3",
+        "",
+        "nopreempt\n    preempt",
+        "nopreempt",
+        "state MASTER\n    nopreempt",
+    ];
+    let single = Single::new(&all(50, [""; 5]));
     let mut master = single.start();
-    for vrid in 1..=4 {
+    for vrid in 1..=5 {
         single
             .watch
             .wait("the master", 0, secs(5.0), |s| s.is_advert_of(vrid, "192.0.2.1"));
@@ -151,7 +157,7 @@ pub fn a_better_one_waits_as_long_as_told() {
         let at = single.watch.wait("the better one", begin, secs(8.0), its).at;
         (at - two.started()) as f64 / 1e9
     };
-    for vrid in [2, 3] {
+    for vrid in [2, 3, 5] {
         let after = preempted(vrid);
         assert!(after < 2.5, "VRID {vrid} after {after:.3} s");
     }

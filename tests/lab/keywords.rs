@@ -116,6 +116,25 @@ pub fn adverts_are_keepalived_s() {
         assert_eq!(Some(advert), theirs.get(vrid), "VRID {vrid}");
     }
     assert_eq!(ours.len(), theirs.len());
+    // The one of old covers another pseudo header, or none.
+    for (vrid, as_now) in [(4, true), (9, false), (10, true)] {
+        assert_eq!(covered(&ours[&vrid], true) == 0xffff, as_now, "VRID {vrid}");
+    }
+}
+
+/// RFC 1071: with its own checksum in it, what is covered sums up to all ones.
+fn covered(sent: &Sent, pseudo: bool) -> u32 {
+    let length = u16::try_from(sent.body.len()).expect("short").to_be_bytes();
+    let mut bytes = sent.body.clone();
+    if pseudo {
+        bytes.extend_from_slice(&sent.header[12..20]);
+        bytes.extend_from_slice(&[0, 112, length[0], length[1]]);
+    }
+    let sum: u32 = bytes
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+        .sum();
+    (sum & 0xffff) + (sum >> 16)
 }
 
 /// What 2.2.7 does not have yet: version 3 checksums without the pseudo header, and instances without addresses.
@@ -129,27 +148,16 @@ pub fn adverts_of_later_versions() {
         )
     };
     let single = Single::new(&format!(
-        "global_defs {{\n    v3_checksum_as_v2\n}}\n{}{}{}{}",
+        "global_defs {{\n    v3_checksum_as_v2\n}}\n{}{}{}{}{}",
         on(1, "version 3"),
         on(2, "version 3\n    v3_checksum_as_v2 off"),
         none(3, "version 3"),
         none(4, "version 2"),
+        none(5, "native_ipv6"),
     ));
-    let all = first_adverts(Which::Tested, &single, 4);
-    // RFC 1071: with its own checksum in it, what is covered sums up to all ones.
-    let covered = |sent: &Sent, pseudo: bool| {
-        let length = u16::try_from(sent.body.len()).expect("short").to_be_bytes();
-        let mut bytes = sent.body.clone();
-        if pseudo {
-            bytes.extend_from_slice(&sent.header[12..20]);
-            bytes.extend_from_slice(&[0, 112, length[0], length[1]]);
-        }
-        let sum: u32 = bytes
-            .chunks(2)
-            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-            .sum();
-        (sum & 0xffff) + (sum >> 16)
-    };
+    single.host.link_local("eth0");
+    let all = first_adverts(Which::Tested, &single, 5);
+    assert_eq!(all[&5].header[0] >> 4, 6, "native_ipv6");
     for (vrid, pseudo) in [(1, false), (2, true), (3, false), (4, false)] {
         assert_eq!(covered(&all[&vrid], pseudo), 0xffff, "VRID {vrid}");
         assert_ne!(covered(&all[&vrid], !pseudo), 0xffff, "VRID {vrid}");

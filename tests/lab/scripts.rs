@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::common::daemon::ours_only;
 use crate::common::runner::{skip, unprivileged};
-use crate::common::{Daemon, now_ns, secs, wait_until};
+use crate::common::{Daemon, now_ns, secs, tool, wait_until};
 use crate::pair::{Single, instance};
 use crate::settings::reload;
 
@@ -175,8 +175,8 @@ pub fn a_script_runs_as_often_as_long_and_as_whom_told() {
     }
     let tracked = Tracked::new();
     let tmp = tracked.single.host.tmp();
-    crate::common::tool("chmod", &["666", &tracked.runs.to_string_lossy()]);
-    crate::common::tool("chmod", &["755", &tmp.to_string_lossy()]);
+    tool("chmod", &["666", &tracked.runs.to_string_lossy()]);
+    tool("chmod", &["755", &tmp.to_string_lossy()]);
     let mut daemon = tracked.start("interval 2\n    timeout 1\n    user nobody");
     daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
     let runs = tracked.runs().len();
@@ -201,4 +201,37 @@ pub fn a_script_runs_as_often_as_long_and_as_whom_told() {
     let took = (fault - began) as f64 / 1e9;
     assert!((0.7..1.8).contains(&took), "the timeout: {took:.3} s");
     daemon.logged("VRRP_Script(chk) timed_out");
+}
+
+/// `enable_script_security`: a script that others than root can change is not run.
+pub fn scripts_of_everybody_are_not_run_when_told_so() {
+    if unprivileged() {
+        skip("the owner of files is another one");
+    }
+    for (more, runs) in [("", true), ("enable_script_security", false)] {
+        let single = Single::new("");
+        let say = |name: &str| {
+            single
+                .host
+                .script(name, &format!("#!/bin/sh\necho {name} >>/run/said\n"))
+        };
+        say("safe");
+        tool("chmod", &["777", &say("open").to_string_lossy()]);
+        let notify = "version 3\n    advert_int 0.2\n    notify_backup /etc/keepalived/open\n    \
+                      notify_master /etc/keepalived/safe";
+        single.host.write(
+            "keepalived.conf",
+            &format!(
+                "global_defs {{\n    script_user root\n    {more}\n}}\n{}",
+                instance("VI_1", 51, 100, &[VIP], notify)
+            ),
+        );
+        let daemon = single.start();
+        let said = || fs::read_to_string(single.host.run_file("said")).unwrap_or_default();
+        wait_until("the safe one", secs(6.0), || {
+            said().contains("safe").then_some(())
+        });
+        assert_eq!(said().contains("open"), runs, "{more}");
+        daemon.logged("Unsafe permissions found for script '/etc/keepalived/open'");
+    }
 }

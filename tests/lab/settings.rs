@@ -399,6 +399,20 @@ pub fn a_reload_is_checked_when_told_so() {
     });
 }
 
+/// `use_pid_dir`: pid files in a folder of their own.
+pub fn pid_files_have_a_folder_when_told_so() {
+    for (more, here, not_here) in [
+        ("", "keepalived.pid", "keepalived/keepalived.pid"),
+        ("use_pid_dir\n", "keepalived/keepalived.pid", "keepalived.pid"),
+    ] {
+        let single = Single::new(&(more.to_owned() + &with("")));
+        let mut daemon = single.start();
+        daemon.expect("Startup complete", secs(4.0));
+        assert!(single.host.run_file(here).exists(), "{more}");
+        assert!(!single.host.run_file(not_here).exists(), "{more}");
+    }
+}
+
 /// `child_wait_time`: so long a stop waits for what is still being taken away.
 pub fn a_stop_waits_as_long_as_told() {
     let addresses: String = (0..2000_u32)

@@ -403,7 +403,7 @@ pub fn processes_are_counted() {
 }
 
 /// `full_command` and `param_match`: by the path with any arguments, by how the arguments begin, by exactly these; and
-/// one that has to run for `fork_delay` before it counts.
+/// one that has to run for `fork_delay`, or `delay`, before it counts.
 pub fn processes_are_known_by_their_arguments() {
     ours_only("in a network namespace it counts nothing");
     let single = Single::new("");
@@ -412,7 +412,8 @@ pub fn processes_are_known_by_their_arguments() {
     let one = |name: &str, command: &str, more: &str| {
         format!("vrrp_track_process {name} {{\n    process {command}\n    weight 10\n    {more}\n}}\n")
     };
-    let tracked = "track_process {\n        any\n        begins\n        exactly\n        slow\n    }";
+    let tracked =
+        "track_process {\n        any\n        begins\n        exactly\n        slow\n        later\n    }";
     single.host.write(
         "keepalived.conf",
         &[
@@ -420,6 +421,7 @@ pub fn processes_are_known_by_their_arguments() {
             one("begins", &format!("{program} 300"), "param_match initial"),
             one("exactly", &format!("{program} 300"), "param_match"),
             one("slow", &sleepers.name, "fork_delay 2"),
+            one("later", &sleepers.name, "delay 3"),
             instance("VI_1", 51, 100, &[VIP], tracked),
         ]
         .concat(),
@@ -438,10 +440,12 @@ pub fn processes_are_known_by_their_arguments() {
     assert_eq!(gained(&daemon, "slow"), 0);
     wait(&daemon, "slow");
     assert!(now_ns() - begin > 1_800_000_000, "before its time");
+    wait(&daemon, "later");
+    assert!(now_ns() - begin > 2_800_000_000, "before its time");
     assert_eq!(gained(&daemon, "exactly"), 0, "{}", daemon.log_text());
     sleepers.start(&["300"]);
     wait(&daemon, "exactly");
-    daemon.expect("(VI_1) Changing effective priority from 130 to 140", secs(2.0));
+    daemon.expect("(VI_1) Changing effective priority from 140 to 150", secs(2.0));
 }
 
 /// In a process namespace of its own the kernel tells nothing: all processes are read each second.
