@@ -11,7 +11,7 @@ use crate::common::daemon::{Start, needs_keepalived, ours_only};
 use crate::common::{Which, secs, wait_until};
 use crate::keywords::owner;
 use crate::pair::Single;
-use crate::tracking::EVENTS;
+use crate::processes::EVENTS;
 
 /// Of a process's sockets of this domain and protocol, in bytes, as the kernel counts them.
 fn receive_buffers_of(pid: Pid, domain: Domain, protocol: i32) -> Vec<usize> {

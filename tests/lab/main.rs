@@ -38,6 +38,7 @@ mod outsiders;
 mod pair;
 mod parsers;
 mod process;
+mod processes;
 mod reading;
 mod reload;
 mod routes;
@@ -242,10 +243,10 @@ fn main() -> ExitCode {
             tracking::an_initial_value_is_written,
             tracking::a_group_tracks_for_its_members,
             tracking::trackers_of_a_group_have_weights,
-            tracking::processes_are_counted,
-            tracking::processes_are_counted_without_events,
-            tracking::processes_are_known_by_their_arguments,
-            tracking::a_process_may_be_restarted,
+            processes::are_counted,
+            processes::are_counted_without_events,
+            processes::are_known_by_their_arguments,
+            processes::may_be_restarted,
             links::a_short_interruption_of_a_link_is_not_believed,
             links::a_link_is_asked_for_its_carrier,
             links::all_links_are_asked_when_told_so,
