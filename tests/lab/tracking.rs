@@ -215,7 +215,8 @@ pub fn a_group_tracks_for_its_members() {
         }
     };
     all("MASTER", 1);
-    let fail: [(&dyn Fn(), &dyn Fn()); 3] = [
+    type Turn<'a> = &'a dyn Fn();
+    let fail: [(Turn, Turn); 3] = [
         (&|| port.pull(), &|| port.plug()),
         (&|| write(&fails, ""), &|| {
             fs::remove_file(&fails).expect("own file");
