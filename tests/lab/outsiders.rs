@@ -124,10 +124,9 @@ pub fn failover_vr_takes_over_and_gives_way() {
         if its_priority > 100 {
             let mut peer = begin();
             lab.watch.wait_nth("its adverts", from, 2, secs(12.0), its);
-            let said = "(VI_1) invalid TTL/HL from 192.0.2.2. Received 1 and expect 255";
-            daemon.expect(said, secs(3.0));
+            daemon.expect("Received 1 and expect 255", secs(3.0));
             mend("ip ttl set 255");
-            daemon.expect("(VI_1) Invalid VRRPv2 checksum from 192.0.2.2", secs(3.0));
+            daemon.expect("(VI_1) Invalid VRRPv2 checksum", secs(3.0));
             assert_eq!(daemon.count("Entering BACKUP STATE"), 1, "at the start");
             mend(&format!("@th,48,16 set {:#x}", checksum_of(its_priority)));
             daemon.expect("(VI_1) Entering BACKUP STATE", secs(4.0));
