@@ -135,6 +135,31 @@ pub fn interface_deleted_and_made_again() {
     assert!(!single.host.has("eth0", VIP));
 }
 
+/// With `dynamic_interfaces` an interface may be made again as another kind, whether the file says `allow_if_changes` or
+/// not.
+pub fn interface_made_again_as_another_kind() {
+    for keyword in ["dynamic_interfaces allow_if_changes", "dynamic_interfaces"] {
+        let text = format!(
+            "global_defs {{\n    {keyword}\n}}\n{}",
+            instance("VI_1", 51, 100, &["198.51.100.100/24"], "").replace("eth0", "lan1")
+        );
+        let single = Single::new(&text);
+        single.lab.cable(&single.host, "lan1", &["198.51.100.1/24"]);
+        let mut daemon = single.start();
+        daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+        single.host.ip("link del lan1");
+        daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
+        single.host.ip("link add lan1 link eth0 type macvlan");
+        single.host.ip("address add 198.51.100.1/24 dev lan1");
+        single.host.ip("link set lan1 up");
+        daemon.expect("(VI_1) Entering MASTER STATE", secs(8.0));
+        single
+            .host
+            .wait_address("lan1", "198.51.100.100/24", true, secs(2.0));
+        assert_eq!(daemon.stop(), Some(0));
+    }
+}
+
 /// One member of a group loses its link: both move, and both return.
 pub fn sync_group_moves_together() {
     let lab = Lab::new();

@@ -161,7 +161,7 @@ pub fn are_known_by_their_arguments() {
             one("begins", &format!("{program} 300"), "param_match initial"),
             one("exactly", &format!("{program} 300"), "param_match"),
             one("slow", &sleepers.name, "fork_delay 2"),
-            one("later", &sleepers.name, "delay 3"),
+            one("later", &sleepers.name, "delay 4"),
             instance("VI_1", 51, 100, &[VIP], tracked),
         ]
         .concat(),
@@ -180,8 +180,9 @@ pub fn are_known_by_their_arguments() {
     assert_eq!(gained(&daemon, "slow"), 0);
     wait(&daemon, "slow");
     assert!(now_ns() - begin > 1_800_000_000, "before its time");
+    assert_eq!(gained(&daemon, "later"), 0);
     wait(&daemon, "later");
-    assert!(now_ns() - begin > 2_800_000_000, "before its time");
+    assert!(now_ns() - begin > 3_800_000_000, "before its time");
     assert_eq!(gained(&daemon, "exactly"), 0, "{}", daemon.log_text());
     sleepers.start(&["300"]);
     wait(&daemon, "exactly");

@@ -1,4 +1,4 @@
-//! `vrrp_script`: how often it runs, for how long, as whom, and when its result counts.
+//! Scripts: how often they run, for how long, as whom, and when their results count.
 
 use std::fs;
 use std::path::PathBuf;
@@ -234,4 +234,39 @@ pub fn scripts_of_everybody_are_not_run_when_told_so() {
         assert_eq!(said().contains("open"), runs, "{more}");
         daemon.logged("Unsafe permissions found for script '/etc/keepalived/open'");
     }
+}
+
+/// User and group behind the command of a notify script, for an instance and for a group.
+pub fn notify_scripts_run_as_whom_told() {
+    if unprivileged() {
+        skip("other users need real root");
+    }
+    let single = Single::new("");
+    let said = single.host.run_file("said");
+    fs::write(&said, "").expect("own file");
+    tool("chmod", &["666", &said.to_string_lossy()]);
+    single
+        .host
+        .script("who", "#!/bin/sh\necho \"$1 $(id -un) $(id -gn)\" >>/run/said\n");
+    let more = "version 3\n    advert_int 0.2\n    notify_backup \"/etc/keepalived/who backup\"\n    \
+                notify_master \"/etc/keepalived/who master\" nobody daemon";
+    single.host.write(
+        "keepalived.conf",
+        &format!(
+            "global_defs {{\n    script_user root\n}}\nvrrp_sync_group G {{\n    group {{\n        VI_1\n    }}\n    \
+             notify_master \"/etc/keepalived/who group\" daemon\n}}\n{}",
+            instance("VI_1", 51, 100, &[VIP], more)
+        ),
+    );
+    let _daemon = single.start();
+    let lines = wait_until("three lines", secs(6.0), || {
+        let text = fs::read_to_string(&said).ok()?;
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        (lines.len() >= 3).then_some(lines)
+    });
+    assert_eq!(
+        lines,
+        ["backup root root", "group daemon daemon", "master nobody daemon"]
+    );
 }
