@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::common::daemon::tests_ours;
-use crate::common::{Lab, now_ns, secs, wait_until};
+use crate::common::{Daemon, Lab, now_ns, secs, wait_until};
 use crate::pair::{Single, instance, start};
 
 const VIP: &str = "192.0.2.100/24";
@@ -135,27 +135,33 @@ pub fn interface_deleted_and_made_again() {
     assert!(!single.host.has("eth0", VIP));
 }
 
-/// With `dynamic_interfaces` an interface may be made again as another kind, whether the file says `allow_if_changes` or
-/// not.
-pub fn interface_made_again_as_another_kind() {
-    for keyword in ["dynamic_interfaces allow_if_changes", "dynamic_interfaces"] {
-        let text = format!(
+/// `dynamic_interfaces`: one that is not there at the start is waited for, and may be made again as another kind, whether
+/// the file says `allow_if_changes` or not. Without it the daemon does not start.
+pub fn missing_interfaces_are_waited_for_when_told_so() {
+    for keyword in ["", "dynamic_interfaces", "dynamic_interfaces allow_if_changes"] {
+        let single = Single::new(&format!(
             "global_defs {{\n    {keyword}\n}}\n{}",
             instance("VI_1", 51, 100, &["198.51.100.100/24"], "").replace("eth0", "lan1")
-        );
-        let single = Single::new(&text);
-        single.lab.cable(&single.host, "lan1", &["198.51.100.1/24"]);
+        ));
         let mut daemon = single.start();
-        daemon.expect("(VI_1) Entering MASTER STATE", secs(6.0));
+        if keyword.is_empty() {
+            assert_eq!(daemon.wait_exit(secs(4.0)), Some(2));
+            continue;
+        }
+        daemon.expect("Startup complete", secs(4.0));
+        let becomes_master = |daemon: &mut Daemon| {
+            daemon.expect("(VI_1) Entering MASTER STATE", secs(9.0));
+            let vip = "198.51.100.100/24";
+            single.host.wait_address("lan1", vip, true, secs(2.0));
+        };
+        single.lab.cable(&single.host, "lan1", &["198.51.100.1/24"]);
+        becomes_master(&mut daemon);
         single.host.ip("link del lan1");
         daemon.expect("(VI_1) Entering FAULT STATE", secs(2.0));
         single.host.ip("link add lan1 link eth0 type macvlan");
         single.host.ip("address add 198.51.100.1/24 dev lan1");
         single.host.ip("link set lan1 up");
-        daemon.expect("(VI_1) Entering MASTER STATE", secs(8.0));
-        single
-            .host
-            .wait_address("lan1", "198.51.100.100/24", true, secs(2.0));
+        becomes_master(&mut daemon);
         assert_eq!(daemon.stop(), Some(0));
     }
 }

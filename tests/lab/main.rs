@@ -152,7 +152,7 @@ fn main() -> ExitCode {
             kernel::what_is_not_tracked_stays_away,
             kernel::interface_down_and_up,
             kernel::interface_deleted_and_made_again,
-            kernel::interface_made_again_as_another_kind,
+            kernel::missing_interfaces_are_waited_for_when_told_so,
             kernel::sync_group_moves_together,
             routes::the_same_as_keepalived,
             routes::family_and_type_may_be_said,
