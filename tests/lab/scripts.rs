@@ -27,10 +27,10 @@ impl Tracked {
         single.host.script(
             "chk",
             &format!(
-                "#!/bin/sh\nid -un >>{}\n[ ! -e {} ] || exec sleep 60\n[ ! -e {} ]\n",
-                runs.display(),
-                hangs.display(),
-                fails.display()
+                "#!/bin/sh\nid -un >>{runs}\n[ ! -e {hangs} ] || {{ date +%s%N >>{hangs}; exec sleep 60; }}\n[ ! -e {fails} ]\n",
+                runs = runs.display(),
+                hangs = hangs.display(),
+                fails = fails.display()
             ),
         );
         fs::write(&runs, "").expect("own file");
@@ -190,14 +190,18 @@ pub fn a_script_runs_as_often_as_long_and_as_whom_told() {
     assert!((3.5..5.0).contains(&took), "two intervals: {took:.3} s");
     let users = tracked.runs();
     assert!(users.iter().all(|user| user == "nobody"), "{users:?}");
-    fs::write(&tracked.hangs, "").expect("own file");
-    let began = {
-        let runs = tracked.runs().len();
-        wait_until("a run that hangs", secs(4.0), || {
-            (tracked.runs().len() > runs).then(now_ns)
-        })
-    };
+    // It is there with its rights at once.
+    let next = tmp.join("next");
+    fs::write(&next, "").expect("own file");
+    tool("chmod", &["666", &next.to_string_lossy()]);
+    fs::rename(&next, &tracked.hangs).expect("own file");
     let fault = daemon.expect("(VI_1) Entering FAULT STATE", secs(4.0)).at;
+    let began = fs::read_to_string(&tracked.hangs).expect("own file");
+    let began: i64 = began
+        .lines()
+        .next()
+        .and_then(|line| line.parse().ok())
+        .expect("a time");
     let took = (fault - began) as f64 / 1e9;
     assert!((0.7..1.8).contains(&took), "the timeout: {took:.3} s");
     daemon.logged("VRRP_Script(chk) timed_out");
