@@ -75,10 +75,9 @@ pub fn of_250_masters_is_not_noticed() {
     };
     let with = median(pairs.iter().map(|p| p.0).collect());
     let without = median(pairs.iter().map(|p| p.1).collect());
-    assert!(
-        with <= Duration::from_millis(15).max(without.mul_f64(1.5)),
-        "gaps {pairs:?}"
-    );
+    // Twice the interval is far from three and the skew, when a backup would take over; a program built for tests
+    // needs most of it for 250 instances.
+    assert!(with <= without.mul_f64(2.0), "gaps {pairs:?}");
     let entered = daemon.count("Entering MASTER STATE");
     assert_eq!(entered, usize::from(COUNT), "no instance was master twice");
 }
