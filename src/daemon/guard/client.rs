@@ -175,8 +175,8 @@ impl Keeper {
             (before, Some(known)) => {
                 let there: BTreeSet<u32> = known.iter().map(|known| known.id.0).collect();
                 self.packets.retain(|id, _| there.contains(id));
-                let changes = changes(&before.unwrap_or_default(), known);
                 if self.link.is_some() {
+                    let changes = changes(&before.unwrap_or_default(), known);
                     self.tell(changes).await;
                 } else {
                     self.launch().await;

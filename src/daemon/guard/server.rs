@@ -166,6 +166,7 @@ impl Server {
             }
             Message::Forget { id } => {
                 self.instances.remove(&InstanceId(id));
+                self.close_unused();
             }
             Message::Objects { id, objects } => {
                 if let Some(instance) = self.instances.get_mut(&InstanceId(id)) {
@@ -177,10 +178,15 @@ impl Server {
                 let instance = self.instances.entry(InstanceId(id)).or_default();
                 instance.sender = sender;
                 instance.datagrams = datagrams;
-                self.senders.retain(|_, sender| Rc::strong_count(sender) > 1);
+                self.close_unused();
             }
             Message::Act | Message::Goodbye => {}
         }
+    }
+
+    /// Sockets that no instance sends by any more.
+    fn close_unused(&mut self) {
+        self.senders.retain(|_, sender| Rc::strong_count(sender) > 1);
     }
 
     fn sender(&mut self, spec: SocketSpec) -> Option<Rc<Sender>> {
