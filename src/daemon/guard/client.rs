@@ -245,6 +245,8 @@ impl Keeper {
         };
         let why = match tokio::time::timeout(STUCK, link.socket.write_all(bytes)).await {
             Ok(Ok(())) => return,
+            // It has ended: how, is told by who waits for that.
+            Ok(Err(error)) if is_gone(&error) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not listen".to_owned(),
         };
@@ -295,6 +297,8 @@ async fn ended(link: &mut Option<Link>) -> String {
         match link.socket.read(&mut [0; 16]).await {
             Ok(0) => break,
             Ok(_) => {}
+            // It had not read everything.
+            Err(error) if is_gone(&error) => break,
             Err(error) => return error.to_string(),
         }
     }
@@ -303,6 +307,14 @@ async fn ended(link: &mut Option<Link>) -> String {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     }
+}
+
+/// The other end of the socket is closed.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 async fn until(moment: Option<Instant>) {
