@@ -337,8 +337,10 @@ pub fn secrets_are_shown_nowhere_and_do_not_stay() {
     }
     // A reload that is refused, and one that is not.
     lab.host.write("keepalived.conf", &with_mistakes());
+    daemon.skip_log();
     daemon.signal(Signal::SIGHUP);
-    daemon.expect("auth_pas", secs(5.0));
+    daemon.expect("Unknown keyword 'auth_pas'", secs(5.0));
+    daemon.expect("Reload refused", secs(5.0));
     reload(&lab.host, &mut daemon, &with_secrets());
     for signal in [Signal::SIGUSR1 as i32, Signal::SIGUSR2 as i32, 36] {
         daemon.signal_number(signal);

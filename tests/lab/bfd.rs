@@ -318,10 +318,10 @@ pub fn packets_from_too_far_are_refused() {
     line.ours.write("keepalived.conf", &ours);
     line.theirs.write("keepalived.conf", &theirs);
     let watch = line.lab.watch(&line.lan);
+    let from = now_ns();
     let theirs = Start::new(&line.theirs, Which::Tested).spawn();
     let mut ours = Start::new(&line.ours, Which::Tested).spawn();
     ours.expect("Startup complete", secs(4.0));
-    let from = now_ns();
     // Their TTLs.
     let sent = |last: u8| -> Vec<u8> {
         let frames = watch.frames().into_iter();
